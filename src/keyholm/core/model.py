@@ -1,0 +1,200 @@
+"""What a key is: its identity, where it lives, what can be done with it.
+
+Everything here is a value. A key's *id* is the SHA-256 of its SubjectPublicKeyInfo
+(`wire.ssh.keys.key_id`), so that one key seen through two stores is one key: policy,
+certificates and trail hang on the id. Its *place* says which object of which token in
+which store answers for it; names are aliases of a place.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum, unique
+from typing import NewType
+
+from keyholm.wire.ssh.keys import PublicKey
+
+KeyId = NewType("KeyId", str)
+"""64 lower-case hexadecimal digits."""
+
+
+@unique
+class Hash(StrEnum):
+    SHA1 = "sha1"
+    SHA256 = "sha256"
+    SHA384 = "sha384"
+    SHA512 = "sha512"
+
+
+# --- what is signed ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """The whole of what is signed; the gate can read what it is about."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """Only a hash of what is signed: a policy about destinations or namespaces says no."""
+
+    hash: Hash
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """Bytes of which nothing is known, as raw RSA takes them."""
+
+    data: bytes
+
+
+Input = Message | Digest | Opaque
+
+
+# --- mechanisms ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EdDsa:
+    """Pure Ed25519 (RFC 8032). Takes a `Message`; gives 64 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ecdsa:
+    """Gives r || s, each as wide as the curve's order. Without a hash it takes a `Digest`."""
+
+    hash: Hash | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RsaPkcs1:
+    """RSASSA-PKCS1-v1_5 (RFC 8017, section 8.2). Without a hash it takes a `Digest`."""
+
+    hash: Hash | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RsaPss:
+    """RSASSA-PSS (RFC 8017, section 8.1); `salt` in bytes."""
+
+    hash: Hash
+    mgf: Hash
+    salt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dsa:
+    """DSA with SHA-1 over 1024 bits, as old OpenSSH has it. Gives r || s, 20 bytes each."""
+
+
+@dataclass(frozen=True, slots=True)
+class MlDsa44Ed25519:
+    """The composite of OpenSSH 10.5 (draft-miller-sshm-mldsa44-ed25519-composite-sigs)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityKey:
+    """A FIDO assertion: the signature, a byte of flags, a counter of 4 bytes (big-endian)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """A mechanism of a vendor's PKCS#11 module, passed on as it is."""
+
+    ckm: int
+    parameter: bytes = b""
+
+
+Mechanism = EdDsa | Ecdsa | RsaPkcs1 | RsaPss | Dsa | MlDsa44Ed25519 | SecurityKey | Vendor
+
+
+def spelling(mechanism: Mechanism) -> str:
+    """How a policy and the trail name `mechanism`: `rsa-pss-sha256`, `ecdsa`, `eddsa`."""
+    match mechanism:
+        case EdDsa():
+            return "eddsa"
+        case Ecdsa(hash):
+            return f"ecdsa-{hash}" if hash else "ecdsa"
+        case RsaPkcs1(hash):
+            return f"rsa-pkcs1-{hash}" if hash else "rsa-pkcs1"
+        case RsaPss(hash):
+            return f"rsa-pss-{hash}"
+        case Dsa():
+            return "dsa-sha1"
+        case MlDsa44Ed25519():
+            return "mldsa44-ed25519"
+        case SecurityKey():
+            return "security-key"
+        case Vendor(ckm):
+            return f"vendor-{ckm:#x}"
+
+
+# --- keys ----------------------------------------------------------------------------
+
+
+@unique
+class Algorithm(StrEnum):
+    """What can be generated or imported, as `keyholm new --type` spells it."""
+
+    ED25519 = "ed25519"
+    ECDSA_P256 = "ecdsa-p256"
+    ECDSA_P384 = "ecdsa-p384"
+    ECDSA_P521 = "ecdsa-p521"
+    RSA_2048 = "rsa-2048"
+    RSA_3072 = "rsa-3072"
+    RSA_4096 = "rsa-4096"
+    MLDSA44_ED25519 = "mldsa44-ed25519"
+
+
+@unique
+class Origin(StrEnum):
+    GENERATED = "generated"  # in this store; it was never anywhere else
+    IMPORTED = "imported"  # marked so for ever
+    HANDED_OVER = "handed-over"  # by ssh-add, until the daemon ends
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which object of which token in which store: `disk/main/3f2a`."""
+
+    store: str
+    token: str
+    object: str
+
+    def __str__(self) -> str:
+        return f"{self.store}/{self.token}/{self.object}"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The public side of a key and the facts about it; the private half stays in its store."""
+
+    id: KeyId
+    place: Place
+    public: PublicKey
+    blob: bytes  # `public` as SSH writes it
+    label: str
+    origin: Origin
+    exportable: bool = False
+    created: float | None = None  # seconds since the epoch
+    application: str = ""  # of a FIDO key
+    policy_hash: str = ""  # of the policy that is bound to the key's file
+    verified: bool = True  # False: shown before unlock, checked at unlock
+    order: int = 0  # keys are listed in the order in which they came
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        return hash((self.place, self.id))
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """What a key that is to be generated shall be."""
+
+    label: str
+    algorithm: Algorithm
+    exportable: bool = False
+
+
