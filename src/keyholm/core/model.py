@@ -179,11 +179,17 @@ class Key:
     origin: Origin
     exportable: bool = False
     created: float | None = None  # seconds since the epoch
+    certificate: bytes = b""  # an identity of its own beside the plain key (agent, blob)
     application: str = ""  # of a FIDO key
     policy_hash: str = ""  # of the policy that is bound to the key's file
     verified: bool = True  # False: shown before unlock, checked at unlock
     order: int = 0  # keys are listed in the order in which they came
     facts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> bytes:
+        """What the agent lists: the certificate, if this is one, else the public key."""
+        return self.certificate or self.blob
 
     def __hash__(self) -> int:
         return hash((self.place, self.id))

@@ -61,7 +61,11 @@ class Token(Protocol):
 class Store(Protocol):
     @property
     def name(self) -> str: ...
-    def tokens(self) -> Sequence[Token]: ...
+    def tokens(self) -> Sequence[Token]:
+        """Its tokens as they are now. Asked before every listing and use, so it must be
+        cheap; a store whose keys have a lifetime drops what has expired here."""
+        ...
+
     def listen(self, listener: Listener) -> None:
         """Call `listener` on every change from now on, from any thread, holding no lock."""
         ...
@@ -131,6 +135,11 @@ class Unlocks(ABC):
     @property
     @abstractmethod
     def locked(self) -> bool: ...
+    @property
+    @abstractmethod
+    def guarded(self) -> bool:
+        """Whether it has a passphrase at all: a throw-away token has none to prove."""
+
     @abstractmethod
     def unlock(self, passphrase: Secret) -> None:
         """Raises `PassphraseIncorrect`, `StoreDamaged`."""

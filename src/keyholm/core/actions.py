@@ -1,0 +1,189 @@
+"""Every act of management, as a value: what is done, to what.
+
+`Gate.manage` decides, records and performs them; its table says what each one needs.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from keyholm.core.model import Key, NewKey
+from keyholm.core.policy import Policy
+from keyholm.core.secret import Secret
+from keyholm.core.store import Handover, Store, Token
+from keyholm.wire.ssh.private_keys import Private
+
+
+class Lockable(Protocol):
+    """A door that can be closed with a password (`ssh-add -x`)."""
+
+    @property
+    def name(self) -> str: ...
+    def close_with(self, password: Secret) -> None: ...
+    def open_with(self, password: Secret) -> None: ...
+
+
+class Withdraws(Protocol):
+    """A door that can stop offering a key of which it is not the store."""
+
+    @property
+    def name(self) -> str: ...
+    def withdraw(self, key: Key) -> None: ...
+    def restore_withdrawn(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    token: Token
+    new: NewKey
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class ImportKey:
+    token: Token
+    private: Private
+    handover: Handover
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Destroy:
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    key: Key
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetPolicy:
+    key: Key
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Unlock:
+    token: Token
+    passphrase: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class MakeToken:
+    store: Store
+    name: str
+    owner: int
+    passphrase: Secret | None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveToken:
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePassphrase:
+    token: Token
+    old: Secret
+    new: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class AddRecoveryCode:
+    token: Token
+    passphrase: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveSlot:
+    token: Token
+    passphrase: Secret
+    slot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    token: Token
+    passphrase: Secret  # of the file
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    store: Store
+    backup: bytes
+    passphrase: Secret
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseDoor:
+    door: Lockable
+    password: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDoor:
+    door: Lockable
+    password: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Stop offering `key` at `door` until a restart or `keyholm agent restore`."""
+
+    door: Withdraws
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreWithdrawn:
+    door: Withdraws
+
+
+@dataclass(frozen=True, slots=True)
+class AddCertificate:
+    key: Key
+    blob: bytes
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveCertificate:
+    key: Key
+    name: str
+
+
+Action = (
+    Generate
+    | ImportKey
+    | Export
+    | Destroy
+    | Rename
+    | SetPolicy
+    | Unlock
+    | Lock
+    | MakeToken
+    | RemoveToken
+    | ChangePassphrase
+    | AddRecoveryCode
+    | RemoveSlot
+    | Backup
+    | Restore
+    | CloseDoor
+    | OpenDoor
+    | Withdraw
+    | RestoreWithdrawn
+    | AddCertificate
+    | RemoveCertificate
+)
