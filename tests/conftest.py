@@ -41,7 +41,7 @@ def open_files() -> frozenset[str]:
 
 
 def children() -> frozenset[str]:
-    found = set()
+    found: set[str] = set()
     for task in os.listdir("/proc/self/task"):
         try:
             pids = Path(f"/proc/self/task/{task}/children").read_text().split()
