@@ -1,0 +1,77 @@
+"""What an SSH client signs to log in (RFC 4252 section 7; PROTOCOL, publickey-hostbound).
+
+Whoever signs such a request logs `user` in, so the parser takes nothing but the exact form:
+the gate decides by what it says, and a server reads the same bytes.
+"""
+
+from dataclasses import dataclass
+
+from keyholm.wire.codec import STRING, TEXT, Bytes, Malformed, Reader
+from keyholm.wire.ssh import certificates, keys
+from keyholm.wire.ssh.signatures import ALGORITHMS
+
+USERAUTH_REQUEST = 50
+SERVICE = "ssh-connection"
+PUBLICKEY = "publickey"
+HOSTBOUND = "publickey-hostbound-v00@openssh.com"
+
+
+@dataclass(frozen=True, slots=True)
+class UserAuth:
+    session_id: bytes
+    user: str
+    service: str
+    method: str
+    algorithm: str
+    key_blob: bytes
+    # The key of the server that is logged in to: only a host-bound request names it.
+    host_key: bytes | None = None
+
+
+def parse(data: Bytes) -> UserAuth:
+    reader = Reader(data)
+    session_id = STRING.read(reader)
+    if not session_id:
+        raise Malformed("a login without a session")
+    if reader.take(1)[0] != USERAUTH_REQUEST:
+        raise Malformed("not a userauth request")
+    user, service, method = _text(reader), _text(reader), _text(reader)
+    if service != SERVICE:
+        raise Malformed("a login for another service")
+    if method not in (PUBLICKEY, HOSTBOUND):
+        raise Malformed("not a login by public key")
+    if reader.take(1) != b"\1":
+        raise Malformed("a login request that no signature follows")
+    algorithm, key_blob = _text(reader), STRING.read(reader)
+    if not _fits(algorithm, key_blob):
+        raise Malformed("a login whose algorithm is not its key's")
+    host_key = STRING.read(reader) if method == HOSTBOUND else None
+    reader.end()
+    return UserAuth(session_id, user, service, method, algorithm, key_blob, host_key)
+
+
+def encode(request: UserAuth) -> bytes:
+    """The bytes to be signed."""
+    strings = (request.user, request.service, request.method)
+    parts = [STRING.write(request.session_id), bytes((USERAUTH_REQUEST,))]
+    parts += map(TEXT.write, strings)
+    parts += [b"\1", TEXT.write(request.algorithm), STRING.write(request.key_blob)]
+    if request.host_key is not None:
+        parts.append(STRING.write(request.host_key))
+    return b"".join(parts)
+
+
+def _text(reader: Reader) -> str:
+    value = TEXT.read(reader)
+    # A string of C on the server: what follows a NUL would go unseen there.
+    if "\0" in value:
+        raise Malformed("text with a NUL in it")
+    return value
+
+
+def _fits(algorithm: str, key_blob: bytes) -> bool:
+    """Whether keys of this type sign by `algorithm`; a certificate has names of its own."""
+    name = keys.blob_type(key_blob)
+    if plain := certificates.PLAIN_TYPES.get(name):
+        return algorithm in map(certificates.certified, ALGORITHMS[plain])
+    return algorithm in ALGORITHMS.get(name, ())
