@@ -1,0 +1,170 @@
+"""The system's programs that demo and tests want: which, what for, and how to get them.
+
+Installed only as root or where sudo asks nothing; never is a service started or left enabled.
+Otherwise the exact command is printed. For the demo alone there is a third way, which needs no
+rights and leaves the system as it is: the packages are downloaded and unpacked under .dev/.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.project import ROOT
+
+# sbin holds sshd and is not on every user's PATH.
+SEARCHED = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+
+BORROWED = ROOT / ".dev"
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    name: str
+    proof: str  # a program on PATH, or a file: where it is, the package is
+    wanted_for: str
+    demo: bool = False
+
+    def is_here(self) -> bool:
+        if self.proof.startswith("/"):
+            return Path(self.proof).exists()
+        return shutil.which(self.proof, path=SEARCHED) is not None
+
+
+PACKAGES = (
+    Package("openssh-client", "ssh-add", "ssh, ssh-add, ssh-keygen: the real clients", demo=True),
+    Package("openssh-server", "sshd", "a private sshd to log in to", demo=True),
+    Package("git", "git", "commits signed with a key", demo=True),
+    Package(
+        "openssh-tests",
+        "/usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so",
+        "OpenSSH's own tests, and a security key in software",
+    ),
+    Package("pinentry-curses", "pinentry-curses", "a real pinentry to be asked through"),
+    Package("gdb", "gdb", "proof that a debugger cannot look into the daemon"),
+)
+
+
+def missing(packages: Iterable[Package] = PACKAGES) -> list[Package]:
+    return [package for package in packages if not package.is_here()]
+
+
+def install(packages: Sequence[Package]) -> list[Package]:
+    """Install them if that is allowed; gives those that are still missing, after saying so."""
+    if not packages:
+        return []
+    become_root = way_to_root()
+    if shutil.which("apt-get", path=SEARCHED) and become_root is not None:
+        _apt_get(become_root, [package.name for package in packages])
+    left = missing(packages)
+    if left:
+        print("Not installed here; what needs it is skipped, with its reason:")
+        for package in left:
+            print(f"  {package.name:16} {package.wanted_for}")
+        names = " ".join(package.name for package in left)
+        print(f"To have everything:\n  sudo apt-get install -y --no-install-recommends {names}")
+    return left
+
+
+def way_to_root() -> list[str] | None:
+    """The words to put before a command so that root runs it; None where that is not allowed."""
+    if os.geteuid() == 0:
+        return []
+    sudo = shutil.which("sudo")
+    if sudo and subprocess.run([sudo, "-n", "true"], capture_output=True).returncode == 0:
+        return [sudo, "-n"]
+    return None
+
+
+# The policy file is Debian's way to say that no maintainer script may start a service
+# (invoke-rc.d(8)). One that an administrator wrote is left alone: it decides then.
+APT_GET = """
+set -e
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 130' INT TERM
+    printf '#!/bin/sh\\nexit 101\\n' > "$policy"
+    chmod 755 "$policy"
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq update
+apt-get -qq -y install --no-install-recommends "$@"
+# A login server that came for a test must not be there after the next start of the machine.
+if [ -d /run/systemd/system ]; then
+    for name in "$@"; do
+        [ "$name" != openssh-server ] || systemctl --quiet disable ssh.service
+    done
+fi
+"""
+
+
+def _apt_get(become_root: Sequence[str], names: Sequence[str]) -> None:
+    print(f"  apt-get install {' '.join(names)} ...", flush=True)
+    done = subprocess.run(
+        [*become_root, "sh", "-c", APT_GET, "apt", *names],
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    if done.returncode:
+        print("  apt-get failed:\n    " + "\n    ".join(done.stdout.strip().splitlines()[-8:]))
+
+
+def borrow(packages: Sequence[Package]) -> bool:
+    """Download and unpack, as whoever we are; programs appear in .dev/bin. True if all came."""
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        return False
+    print(f"  unpacking a private copy of {', '.join(p.name for p in packages)} ...", flush=True)
+    tree = BORROWED / "tree"
+    for archive in _download(BORROWED / "apt", [package.name for package in packages]):
+        subprocess.run(["dpkg-deb", "-x", archive, tree], check=True)
+    for package in packages:
+        _wrap(tree, package)
+    return all((BORROWED / "bin" / package.proof).exists() for package in packages)
+
+
+def _download(state: Path, names: Sequence[str]) -> list[Path]:
+    for folder in ("lists/partial", "cache/archives/partial"):
+        (state / folder).mkdir(parents=True, exist_ok=True)
+    options = [
+        f"Dir::State={state}",
+        f"Dir::State::lists={state / 'lists'}",
+        "Dir::State::status=/var/lib/dpkg/status",
+        f"Dir::Cache={state / 'cache'}",
+        "Debug::NoLocking=1",
+        "APT::Sandbox::User=",
+    ]
+    apt_get = ["apt-get", "-qq", *(word for option in options for word in ("-o", option))]
+    fetch = ["install", "-y", "--download-only", "--no-install-recommends", *names]
+    for verb in (["update"], fetch):
+        done = subprocess.run([*apt_get, *verb], text=True, capture_output=True)
+        if done.returncode:
+            print("    " + "\n    ".join(done.stderr.strip().splitlines()[-4:]))
+            return []
+    return sorted((state / "cache" / "archives").glob("*.deb"))
+
+
+# Each program gets the libraries that came with it, and nobody else does: a variable for all
+# would reach into every other program as well.
+WRAPPER = """\
+#!/bin/sh
+tree='{tree}'
+LD_LIBRARY_PATH=$(echo "$tree"/usr/lib/*-linux-gnu*):$(echo "$tree"/lib/*-linux-gnu*)
+GIT_EXEC_PATH=$tree/usr/lib/git-core GIT_TEMPLATE_DIR=$tree/usr/share/git-core/templates
+export LD_LIBRARY_PATH GIT_EXEC_PATH GIT_TEMPLATE_DIR
+exec "$tree/{program}" "$@"
+"""
+
+
+def _wrap(tree: Path, package: Package) -> None:
+    (BORROWED / "bin").mkdir(exist_ok=True)
+    for folder in ("usr/bin", "usr/sbin"):
+        for program in sorted((tree / folder).glob("*")):
+            if program.name.startswith((package.proof[:3], "git", "ssh")):
+                wrapper = BORROWED / "bin" / program.name
+                wrapper.write_text(WRAPPER.format(tree=tree, program=f"{folder}/{program.name}"))
+                wrapper.chmod(0o755)

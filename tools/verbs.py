@@ -1,0 +1,108 @@
+"""What each verb of dev.py does."""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tools import environment, stages, system_packages
+from tools.project import ROOT, VENV, SetupFailed
+from tools.stages import Stage
+
+# One worker a core, but never one alone: the tests wait for other processes most of the time.
+WORKERS = str(max(2, os.cpu_count() or 2))
+
+
+def run(options: argparse.Namespace) -> int:
+    try:
+        return VERBS[options.verb](options)
+    except SetupFailed as failure:
+        print(f"\ndev.py {options.verb}: {failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def setup(_options: argparse.Namespace) -> int:
+    environment.ensure()
+    print(f"Ready: {VENV}/bin/keyholm and {VENV}/bin/keyholm-agent")
+    return 0
+
+
+def demo(options: argparse.Namespace) -> int:
+    python = environment.ensure()
+    wanted = [package for package in system_packages.PACKAGES if package.demo]
+    path = [str(system_packages.BORROWED / "bin")]
+    lacking = system_packages.missing(wanted)
+    if lacking and not all((Path(path[0]) / package.proof).exists() for package in lacking):
+        if system_packages.way_to_root() is None:
+            system_packages.borrow(lacking)
+        else:
+            system_packages.install(lacking)
+    environ = {**os.environ, "PATH": os.pathsep.join([*path, system_packages.SEARCHED])}
+    command = [python, "-m", "keyholm.testing.demo", *options.rest]
+    return subprocess.run(command, env=environ).returncode
+
+
+def test(options: argparse.Namespace) -> int:
+    python = environment.ensure("test")
+    system_packages.install(system_packages.missing())
+    tools = VENV / "bin"
+    checks = [
+        Stage("types", (python, "-m", "mypy")),
+        Stage("lint", (tools / "ruff", "check", ".")),
+        Stage("format", (tools / "ruff", "format", "--check", ".")),
+        Stage("layers", (tools / "lint-imports",)),
+    ]
+    outcomes = stages.run_together(checks, at_once=2)
+    strict = ("--no-skips",) if options.strict else ()
+    # -rs: the reason of every skip. The tests of one file share what is slow to start.
+    command = (python, "-m", "pytest", "-q", "-rs", "-n", WORKERS, "--dist", "loadscope")
+    outcomes.append(stages.run_openly(Stage("tests", (*command, *strict, *options.rest))))
+    print(f"\n{stages.table(outcomes)}\n\n{outcomes[-1].summary}")
+    return 0 if all(outcome.passed for outcome in outcomes) else 1
+
+
+def bench(options: argparse.Namespace) -> int:
+    python = environment.ensure()
+    for name in options.what:
+        if not (ROOT / "bench" / f"{name}.py").is_file() or name.startswith("_"):
+            known = sorted(path.stem for path in (ROOT / "bench").glob("[a-z]*.py"))
+            print(f"There is no benchmark {name}; there are: {', '.join(known)}", file=sys.stderr)
+            return 2
+    codes = [
+        subprocess.run([python, "-m", f"bench.{name}", *options.rest]).returncode
+        for name in options.what
+    ]
+    return max(codes)
+
+
+def soak(options: argparse.Namespace) -> int:
+    python = environment.ensure("test")
+    system_packages.install(system_packages.missing())
+    try:
+        environment.ensure("test", "fuzz")
+    except SetupFailed as failure:
+        print(f"  without coverage-guided fuzzing, atheris cannot be had here: {failure}")
+    long = ("-m", "soak", "--hypothesis-profile=soak", "-p", "no:timeout")
+    outcomes = [
+        stages.run_openly(Stage("soak", (python, "-m", "pytest", "-v", *long, *options.rest))),
+        stages.run_openly(Stage("fuzz", (python, "-m", "tests.fuzz.run"))),
+    ]
+    print(f"\n{stages.table(outcomes)}")
+    return 0 if all(outcome.passed for outcome in outcomes) else 1
+
+
+def packages(_options: argparse.Namespace) -> int:
+    return 1 if system_packages.install(system_packages.missing()) else 0
+
+
+VERBS = {
+    "setup": setup,
+    "demo": demo,
+    "test": test,
+    "bench": bench,
+    "soak": soak,
+    "packages": packages,
+}
