@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from functools import cached_property
 from itertools import count
+from typing import Any
 
 from keyholm.core.destination import Binding
 
@@ -86,7 +87,7 @@ class Caller:
     bindings: list[Binding] = field(default_factory=list)
     bind_attempted: bool = False  # even a failed session-bind marks a connection as remote
     number: int = field(default_factory=lambda: next(_numbers))
-    memory: dict[object, object] = field(default_factory=dict, repr=False)
+    memory: dict[object, Any] = field(default_factory=dict, repr=False)
     """What the gate remembers of this connection: decisions, its session record."""
 
     @cached_property

@@ -202,5 +202,3 @@ class NewKey:
     label: str
     algorithm: Algorithm
     exportable: bool = False
-
-

@@ -16,7 +16,7 @@ from keyholm.core.secret import Secret
 @unique
 class Kind(StrEnum):
     CONFIRM = "confirm"  # yes or no
-    SECRET = "secret"  # noqa: S105 - a kind of question: PIN or passphrase
+    SECRET = "secret"
     NOTICE = "notice"  # "touch your key": shown until it is withdrawn
 
 

@@ -40,12 +40,17 @@ class Counts:
         """Times of the last uses, oldest first."""
         return tuple(self._recent.get(key, ()))
 
-    def count(self, key: KeyId, now: float, *, lasting: bool) -> None:
+    def count(self, key: KeyId, now: float, *, most: int = 0, lasting: bool) -> bool:
+        """Count one use, unless `most` have been counted already. Raises `StoreFailed`."""
         with self._lock:
-            self._recent.setdefault(key, deque(maxlen=RECENT)).append(now)
-            self._uses[key] = self._uses.get(key, 0) + 1
+            uses = self._uses.get(key, 0)
+            if most and uses >= most:
+                return False
+            self._uses[key] = uses + 1
             if lasting:
                 self._write()
+            self._recent.setdefault(key, deque(maxlen=RECENT)).append(now)
+            return True
 
     def _write(self) -> None:
         if self._path is None:

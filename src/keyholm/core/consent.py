@@ -1,0 +1,112 @@
+"""Asking a human before a key is used, and remembering for how long they agreed."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from keyholm.core.caller import Caller
+from keyholm.core.errors import ConsentDenied
+from keyholm.core.model import Key
+from keyholm.core.policy import ConsentNeeded
+from keyholm.core.prompt import Kind, Prompters, Question
+from keyholm.core.secret import Secret
+from keyholm.core.store import Token
+from keyholm.wire.ssh import keys
+from keyholm.wire.ssh.sshsig import SshSig
+from keyholm.wire.ssh.userauth import UserAuth
+
+Context = UserAuth | SshSig | None
+MAX_QUOTED = 128
+
+
+class Consent:
+    def __init__(
+        self, prompters: Prompters, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._prompters, self._clock = prompters, clock
+        self._lock = threading.Lock()
+        self._until: dict[tuple[object, ...], float] = {}
+
+    def obtain(self, caller: Caller, key: Key, needed: ConsentNeeded, context: Context) -> str:
+        """How consent was given, as the trail says it. Raises `ConsentDenied`, `NoPrompter`."""
+        grant = _grant(caller, key)
+        if needed.minutes and grant is not None:
+            with self._lock:
+                if self._until.get(grant, 0.0) > self._clock():
+                    return "remembered"
+        answer = self._prompters.ask(_question(caller, key, context))
+        if not answer.granted:
+            raise ConsentDenied(
+                f"The use of {key.label} was not agreed to ({answer.reason or 'denied'}).",
+                remedy="Try again, and agree when you are asked.",
+            )
+        if needed.minutes and grant is not None:
+            with self._lock:
+                self._until[grant] = self._clock() + 60 * needed.minutes
+        return f"confirm:{answer.prompter}"
+
+    def passphrase(self, caller: Caller, token: Token, key: Key) -> Secret:
+        """Ask for the passphrase of a locked token. Raises `ConsentDenied`, `NoPrompter`."""
+        answer = self._prompters.ask(
+            Question(
+                Kind.SECRET,
+                "keyholm",
+                f"{who(caller)} wants to use {quoted(key.label)}, which is on the locked token "
+                f"{quoted(token.label)}.",
+                prompt="Passphrase:",
+                pid=caller.peer.pid,
+                uid=caller.uid,
+            )
+        )
+        if answer.secret is None:
+            raise ConsentDenied(f"{token.label} is locked, and no passphrase was given.")
+        return answer.secret
+
+    def forget(self) -> None:
+        """After a lock, everybody is asked again."""
+        with self._lock:
+            self._until.clear()
+
+
+def _grant(caller: Caller, key: Key) -> tuple[object, ...] | None:
+    """For which program consent is remembered; not at all where that is not known."""
+    program = caller.process.executable
+    if program is None:
+        return None
+    destination = caller.bindings[-1].host_key if caller.bindings else b""
+    return (key.id, caller.uid, program.device, program.inode, caller.via, destination)
+
+
+def _question(caller: Caller, key: Key, context: Context) -> Question:
+    lines = [
+        # The first two lines are ssh-agent's own, which askpass programs know.
+        f"Allow use of key {quoted(key.label)}?",
+        f"Key fingerprint {keys.fingerprint(key.blob)}.",
+        f"Asked by {who(caller)}.",
+    ]
+    if isinstance(context, UserAuth):
+        lines.append(f"To log in as {quoted(context.user)}.")
+    elif isinstance(context, SshSig):
+        lines.append(f"To sign for {quoted(context.namespace)}.")
+    else:
+        lines.append("What it signs cannot be told.")
+    if caller.bindings:
+        last = caller.bindings[-1]
+        way = "forwarded to" if last.is_forwarding else "for"
+        lines.append(f"The connection is {way} host key {keys.fingerprint(last.host_key)}.")
+    return Question(Kind.CONFIRM, "keyholm", "\n".join(lines), pid=caller.peer.pid, uid=caller.uid)
+
+
+def who(caller: Caller) -> str:
+    process = caller.process
+    program = process.executable.path if process.executable else process.command
+    name = quoted(program) if program else "an unknown program"
+    return f"{name} (process {caller.peer.pid}, uid {caller.uid})"
+
+
+def quoted(text: str) -> str:
+    """Text that somebody else chose, on one line and without anything that acts on a screen."""
+    shown = "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
+    return shown if len(shown) <= MAX_QUOTED else shown[: MAX_QUOTED - 1] + "…"

@@ -1,0 +1,213 @@
+"""Turns what the gate did into records of the trail.
+
+The caller's facts go into one `session` record, before the first record that needs them;
+all others name it. Refusals of one caller beyond ten a second are counted, so that nobody
+can fill the disk with them.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from keyholm.core.audit.records import (
+    Destination,
+    Management,
+    Operation,
+    Outcome,
+    Record,
+    Session,
+)
+from keyholm.core.caller import Caller
+from keyholm.core.errors import KeyholmError, Refused
+from keyholm.core.model import Input, Key
+from keyholm.wire.ssh import keys
+from keyholm.wire.ssh.sshsig import SshSig
+from keyholm.wire.ssh.userauth import UserAuth
+
+SESSION: Final = "session record"
+
+
+class Trail(Protocol):
+    def append(self, record: Record, *, durable: bool = False, essential: bool = False) -> int: ...
+
+
+class Limiter(Protocol):
+    def admit(self, caller: object) -> int | None:
+        """How many were counted since the last that was listed; None: count this one too."""
+        ...
+
+
+class Recorder:
+    def __init__(self, trail: Trail, limiter: Limiter, clock: Callable[[], float]) -> None:
+        self.trail, self._limiter, self._clock = trail, limiter, clock
+
+    def session(self, caller: Caller) -> int:
+        known = caller.memory.get(SESSION)
+        # What ssh proved about a connection can change how it came to us: tell it again.
+        if known is not None and known[0] == len(caller.bindings):
+            return known[1]
+        number = self.trail.append(_session(caller), essential=True)
+        caller.memory[SESSION] = (len(caller.bindings), number)
+        return number
+
+    def used(
+        self,
+        caller: Caller,
+        key: Key,
+        op: str,
+        mechanism: str,
+        data: Input,
+        output: bytes,
+        *,
+        rule: str,
+        policy: str,
+        begun: float,
+        durable: bool,
+        context: UserAuth | SshSig | None = None,
+        consent: str = "",
+    ) -> None:
+        place = key.place
+        record = Operation(
+            self.session(caller),
+            caller.door,
+            op,
+            mechanism,
+            key.id,
+            place.store,
+            place.token,
+            hashlib.sha256(data.data).hexdigest(),
+            len(data.data),
+            hashlib.sha256(output).hexdigest(),
+            "ok",
+            rule,
+            policy,
+            int((self._clock() - begun) * 1e6),
+            consent,
+        )
+        if context is not None or caller.bindings:
+            _add_context(record, caller, context)
+        self.trail.append(record, durable=durable)
+
+    def not_used(
+        self,
+        caller: Caller,
+        key: Key,
+        op: str,
+        mechanism: str,
+        data: Input | None,
+        error: KeyholmError,
+        *,
+        rule: str = "",
+        begun: float,
+        context: UserAuth | SshSig | None = None,
+    ) -> None:
+        suppressed = self._limiter.admit(caller.number)
+        if suppressed is None:
+            return
+        given = data.data if data is not None else b""
+        record = Operation(
+            self.session(caller),
+            caller.door,
+            op,
+            mechanism,
+            key.id,
+            key.place.store,
+            key.place.token,
+            hashlib.sha256(given).hexdigest(),
+            len(given),
+            result=_result(error),
+            rule=rule,
+            latency=int((self._clock() - begun) * 1e6),
+            error=type(error).__name__,
+            what=str(error),
+            suppressed=suppressed,
+        )
+        _add_context(record, caller, context)
+        self.trail.append(record, essential=True)
+
+    def intends(
+        self, caller: Caller, action: str, target: str, detail: dict[str, str], key: str = ""
+    ) -> int:
+        return self.trail.append(
+            Management(self.session(caller), caller.door, action, target, "intent", key, detail),
+            essential=True,
+        )
+
+    def managed(
+        self, intent: int, *, begun: float, key: str = "", detail: dict[str, str] | None = None
+    ) -> None:
+        latency = int((self._clock() - begun) * 1e6)
+        self.trail.append(
+            Outcome(intent, latency=latency, key=key, detail=detail or {}), essential=True
+        )
+
+    def not_managed(self, intent: int, error: KeyholmError, *, begun: float) -> None:
+        self.trail.append(
+            Outcome(
+                intent,
+                result=_result(error),
+                latency=int((self._clock() - begun) * 1e6),
+                error=type(error).__name__,
+                what=str(error),
+            ),
+            essential=True,
+        )
+
+    def refused(self, caller: Caller, action: str, target: str, error: KeyholmError) -> None:
+        """Management that was not even begun."""
+        suppressed = self._limiter.admit(caller.number)
+        if suppressed is None:
+            return
+        self.trail.append(
+            Management(
+                self.session(caller),
+                caller.door,
+                action,
+                target,
+                _result(error),
+                error=type(error).__name__,
+                what=str(error),
+                suppressed=suppressed,
+            ),
+            essential=True,
+        )
+
+
+def _result(error: KeyholmError) -> str:
+    return "refused" if isinstance(error, Refused) else "failed"
+
+
+def _session(caller: Caller) -> Session:
+    process = caller.process
+    program = process.executable
+    return Session(
+        caller.number,
+        caller.door,
+        caller.via,
+        caller.peer.uid,
+        caller.peer.gid,
+        caller.peer.pid,
+        process.start,
+        program.path if program else "",
+        program.device if program else 0,
+        program.inode if program else 0,
+        program.trusted if program else False,
+        program.interpreter if program else False,
+        process.command,
+        process.unit,
+        process.cgroup,
+        process.tty,
+        process.parents,
+    )
+
+
+def _add_context(record: Operation, caller: Caller, context: UserAuth | SshSig | None) -> None:
+    if isinstance(context, UserAuth):
+        record.purpose, record.user = "ssh-userauth", context.user
+    elif isinstance(context, SshSig):
+        record.purpose, record.namespace = "sshsig", context.namespace
+    if caller.bindings:
+        last = caller.bindings[-1]
+        record.destination = Destination(
+            keys.fingerprint(last.host_key), "", last.is_forwarding, len(caller.bindings)
+        )

@@ -1,0 +1,326 @@
+"""The serving loop of the socket doors: accept, one thread a connection, whole frames.
+
+Idle threads wait in accept() themselves, so that a new client costs neither a thread
+start nor a hand-over. A frame is received into locked memory that its thread keeps, and
+that is wiped after a frame in which a secret may have been.
+"""
+
+import contextlib
+import errno
+import os
+import socket
+import struct
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from keyholm.core.caller import Peer
+from keyholm.core.secret import Secret
+
+PEER: Final = struct.Struct("3i")  # struct ucred: pid, uid, gid
+SPARE_THREADS: Final = 4  # that wait in accept()
+STACK: Final = 256 * 1024
+FIRST_BUFFER: Final = 4096
+LENGTH: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client may hold. `frame_seconds`: for a frame that was begun, or a reply."""
+
+    frame: int
+    connections: int = 4096
+    connections_of_uid: int = 2048
+    frame_seconds: float = 10.0
+
+
+class Connection:
+    """One accepted client."""
+
+    __slots__ = ("_buffer", "_filled", "_limits", "_taken", "peer", "socket")
+
+    def __init__(self, accepted: socket.socket, peer: Peer, buffer: "Buffer", limits: Limits):
+        self.socket, self.peer = accepted, peer
+        self._buffer, self._limits = buffer, limits
+        self._filled = self._taken = 0
+
+    def frames(self) -> Iterator[memoryview]:
+        """Each whole frame, without its length. A view is good until the next one is asked for.
+
+        Ends when the client is gone, says a length that is not allowed, or leaves a frame
+        half sent for too long.
+        """
+        receive = self.socket.recv_into
+        while True:
+            while (size := self._whole()) is None:
+                room = self._room()
+                if room is None:
+                    return
+                try:
+                    count = receive(room)
+                except BlockingIOError:  # SO_RCVTIMEO ran out
+                    if self._filled > self._taken:
+                        return
+                    continue
+                except OSError:
+                    return
+                if not count:
+                    return
+                self._filled += count
+            start = self._taken + LENGTH
+            self._taken = start + size
+            yield self._buffer.view[start : self._taken]
+            if self._taken == self._filled:
+                self._taken = self._filled = 0
+
+    def _whole(self) -> int | None:
+        """The size of the next frame once all of it is here."""
+        have = self._filled - self._taken
+        if have < LENGTH:
+            return None
+        size = int.from_bytes(self._buffer.view[self._taken : self._taken + LENGTH])
+        return size if have >= LENGTH + size and 0 < size <= self._limits.frame else None
+
+    def _room(self) -> memoryview | None:
+        """Where to receive more; None if the frame may not be that long.
+
+        The buffer grows with the bytes that came, not with the length that was announced.
+        """
+        have = self._filled - self._taken
+        if have >= LENGTH:
+            size = int.from_bytes(self._buffer.view[self._taken : self._taken + LENGTH])
+            if not 0 < size <= self._limits.frame:
+                return None
+        if self._filled == len(self._buffer.view):
+            if self._taken:
+                self._buffer.move(self._taken, self._filled)
+                self._taken, self._filled = 0, have
+            else:
+                self._buffer.grow(self._filled)
+        return self._buffer.view[self._filled :]
+
+    def receive_into(self, target: memoryview) -> bool:
+        """Raw bytes that follow a frame. False if the client was gone before all were there."""
+        early = self._buffer.view[self._taken : min(self._filled, self._taken + len(target))]
+        target[: len(early)] = early
+        self._buffer.wipe(self._taken, self._taken + len(early))
+        self._taken += len(early)
+        done = len(early)
+        while done < len(target):
+            try:
+                count = self.socket.recv_into(target[done:])
+            except OSError:
+                return False
+            if not count:
+                return False
+            done += count
+        return True
+
+    def send(self, payload: bytes | bytearray | memoryview) -> None:
+        """One frame. Raises `OSError` when the client is gone or does not read."""
+        self.socket.sendall(len(payload).to_bytes(LENGTH) + payload)
+
+    def send_raw(self, payload: bytes | memoryview) -> None:
+        self.socket.sendall(payload)
+
+    def wipe(self, frame: memoryview) -> None:
+        """Overwrite a frame that held a secret."""
+        frame[:] = bytes(len(frame))
+
+
+class Buffer:
+    """Locked memory of one thread, grown as bytes arrive and given back when it grew."""
+
+    __slots__ = ("_secret", "view")
+
+    def __init__(self) -> None:
+        self._take(FIRST_BUFFER)
+
+    def _take(self, size: int) -> None:
+        self._secret = Secret(size)
+        self.view = self._secret.view
+
+    def grow(self, filled: int) -> None:
+        before = self._secret
+        self._take(2 * before.size)
+        self.view[:filled] = before.view[:filled]
+        before.close()
+
+    def move(self, start: int, end: int) -> None:
+        self.view[: end - start] = bytes(self.view[start:end])
+
+    def wipe(self, start: int, end: int) -> None:
+        self.view[start:end] = bytes(end - start)
+
+    def reset(self) -> None:
+        if self._secret.size > FIRST_BUFFER:
+            self._secret.close()
+            self._take(FIRST_BUFFER)
+
+    def close(self) -> None:
+        self._secret.close()
+
+
+class Serving:
+    """Accepts clients of `listener` and hands each to `serve`, in a thread of its own."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        serve: Callable[[Connection], None],
+        *,
+        accepts: Callable[[Peer], bool],
+        limits: Limits,
+        name: str,
+    ) -> None:
+        self._listener, self._serve, self._accepts = listener, serve, accepts
+        self._limits, self._name = limits, name
+        self._lock = threading.Lock()
+        self._spare = 0
+        self._open: dict[int, socket.socket] = {}
+        self._of_uid: Counter[int] = Counter()
+        self._threads: set[threading.Thread] = set()
+        self._stopping = False
+
+    @property
+    def connections(self) -> int:
+        return len(self._open)
+
+    def start(self) -> None:
+        for _ in range(SPARE_THREADS):
+            self._add_thread()
+
+    def stop(self, *, grace: float = 1.0) -> None:
+        """Take no more clients, let requests end, then cut what is left."""
+        with self._lock:
+            self._stopping = True
+        with contextlib.suppress(OSError):  # wakes every thread in accept()
+            self._listener.shutdown(socket.SHUT_RDWR)
+        with self._lock:
+            waiting = list(self._open.values())
+            threads = list(self._threads)
+        for connection in waiting:  # reads end; a request in progress still answers
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RD)
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join(grace / max(1, len(threads)) if grace else None)
+        self._listener.close()
+
+    def _add_thread(self) -> None:
+        with self._lock:
+            if self._stopping:
+                return
+            self._spare += 1
+            before = threading.stack_size(STACK)
+            thread = threading.Thread(target=self._run, name=f"{self._name} door", daemon=True)
+            self._threads.add(thread)
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads to be had: those that run go on
+            with self._lock:
+                self._spare -= 1
+                self._threads.discard(thread)
+        finally:
+            threading.stack_size(before)
+
+    def _run(self) -> None:
+        buffer = Buffer()
+        try:
+            while self._accept_one(buffer):
+                buffer.reset()
+        finally:
+            buffer.close()
+            with self._lock:
+                self._threads.discard(threading.current_thread())
+
+    def _accept_one(self, buffer: Buffer) -> bool:
+        """Serve the next client. False: this thread is not needed any more."""
+        try:
+            accepted, _ = self._listener.accept()
+        except OSError as error:
+            if not self._stopping and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS):
+                # Out of descriptors: leave clients in the queue until some are free again.
+                threading.Event().wait(0.1)
+                return True
+            if not self._stopping and error.errno in (errno.ECONNABORTED, errno.EINTR):
+                return True
+            with self._lock:
+                self._spare -= 1
+            return False
+        with self._lock:
+            self._spare -= 1
+            lonely = self._spare == 0
+        if lonely:
+            self._add_thread()
+        with accepted:
+            self._serve_one(accepted, buffer)
+        with self._lock:
+            if self._stopping or self._spare >= SPARE_THREADS:
+                return False
+            self._spare += 1
+        return True
+
+    def _serve_one(self, accepted: socket.socket, buffer: Buffer) -> None:
+        try:
+            pid, uid, gid = PEER.unpack(
+                accepted.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size)
+            )
+        except OSError:
+            return
+        peer = Peer(uid, gid, pid)
+        # A connection that is not for us is closed without a word, as ssh-agent does.
+        if not self._accepts(peer) or not self._enter(accepted, uid):
+            return
+        try:
+            timeout = struct.pack("@ll", *_timeval(self._limits.frame_seconds))
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
+            with contextlib.suppress(OSError):  # the client is gone
+                self._serve(Connection(accepted, peer, buffer, self._limits))
+        finally:
+            self._leave(accepted, uid)
+
+    def _enter(self, accepted: socket.socket, uid: int) -> bool:
+        with self._lock:
+            full = (
+                self._stopping
+                or len(self._open) >= self._limits.connections
+                or self._of_uid[uid] >= self._limits.connections_of_uid
+            )
+            if full:
+                return False
+            self._open[accepted.fileno()] = accepted
+            self._of_uid[uid] += 1
+            return True
+
+    def _leave(self, accepted: socket.socket, uid: int) -> None:
+        with self._lock:
+            self._open.pop(accepted.fileno(), None)
+            self._of_uid[uid] -= 1
+            if not self._of_uid[uid]:
+                del self._of_uid[uid]
+
+
+def _timeval(seconds: float) -> tuple[int, int]:
+    whole = int(seconds)
+    return whole, int((seconds - whole) * 1_000_000)
+
+
+def listen(path: str, *, mode: int = 0o600, backlog: int = 1024) -> socket.socket:
+    """A socket at `path`, which nobody else can open before it has `mode`."""
+    listener = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)
+    try:
+        listener.bind(path)
+        if mode != 0o600:
+            os.chmod(path, mode)
+        listener.listen(backlog)
+    except OSError:
+        listener.close()
+        raise
+    finally:
+        os.umask(before)
+    return listener

@@ -1,0 +1,62 @@
+"""The answer to "which keys do you have?", kept until something changes.
+
+A list of 10,000 keys is 700 KB that nobody wants to build at each login.
+"""
+
+from dataclasses import dataclass
+
+from keyholm.core.caller import Caller
+from keyholm.core.gate import Gate
+from keyholm.core.model import Key
+from keyholm.wire.ssh import agent
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    keys: tuple[Key, ...]
+    epoch: int  # of certificates and withdrawals
+    frame: bytes
+
+
+class Listing:
+    def __init__(self, gate: Gate, withdrawn: set[str]) -> None:
+        self._gate, self._withdrawn = gate, withdrawn
+        self._changes = 0
+        self._answers: dict[int, _Answer] = {}
+
+    def changed(self) -> None:
+        self._changes += 1
+
+    def answer(self, caller: Caller) -> bytes:
+        keys = self._gate.keys(caller)
+        lasting = [key for key in keys if key.place.store != "memory"] if len(keys) < 100 else ()
+        for key in lasting:
+            self._gate.certificates.of(key)
+        epoch = self._changes + self._gate.certificates.epoch
+        known = self._answers.get(caller.uid)
+        if known is not None and known.keys is keys and known.epoch == epoch:
+            return known.frame
+        frame = agent.encode(agent.IdentitiesAnswer(tuple(self._identities(keys))))
+        if not caller.bindings:
+            self._answers[caller.uid] = _Answer(keys, epoch, frame)
+        return frame
+
+    def _identities(self, keys: tuple[Key, ...]) -> list[agent.Identity]:
+        seen: set[bytes] = set()
+        found = []
+        for key in keys:
+            if key.id in self._withdrawn:
+                continue
+            for blob in (key.identity, *self._beside(key)):
+                if blob not in seen:
+                    seen.add(blob)
+                    found.append(agent.Identity(blob, key.label.encode()))
+        return found
+
+    def _beside(self, key: Key) -> list[bytes]:
+        if key.certificate:
+            return []
+        return [held.blob for held in self._gate.certificates.of(key)]
+
+    def offers(self, key: Key, certificate: bytes) -> bool:
+        return certificate in self._beside(key)

@@ -1,0 +1,13 @@
+"""What ssh-agent's command line, or the configuration, says about this door."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    default_lifetime: float | None = None  # seconds; -t
+    providers: str = "/usr/lib*/*,/usr/local/lib*/*"  # patterns of middleware; -P
+    remote_providers: bool = False  # -O allow-remote-pkcs11
+    websafe: str = "ssh:*"  # patterns of FIDO applications that may sign anything
+    restrict_websafe: bool = True  # -O no-restrict-websafe
+    sha1: bool = True  # ssh-rsa signatures, as OpenSSH still makes them when asked

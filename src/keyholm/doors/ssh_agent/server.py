@@ -1,0 +1,244 @@
+"""The ssh-agent door: frames of one connection in, answers out (RFC 9987, PROTOCOL.agent)."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from socket import socket
+from typing import Final
+
+from keyholm.core.actions import CloseDoor, Destroy, ImportKey, OpenDoor, Withdraw
+from keyholm.core.caller import Caller, Door, Peer, Process
+from keyholm.core.destination import Binding
+from keyholm.core.errors import (
+    BadRequest,
+    DoorLocked,
+    KeyholmError,
+    KeyNotFound,
+    LimitExceeded,
+    Unsupported,
+    name_in,
+)
+from keyholm.core.gate import Gate
+from keyholm.core.model import Key, Message
+from keyholm.core.secret import Secret
+from keyholm.core.store import Token
+from keyholm.doors.serving import Connection
+from keyholm.doors.ssh_agent import mechanisms
+from keyholm.doors.ssh_agent.adding import handover_of, policy_of, refuse_mismatch
+from keyholm.doors.ssh_agent.errors import EXTENSION_FAILURES, FAILURES
+from keyholm.doors.ssh_agent.listing import Listing
+from keyholm.doors.ssh_agent.lock import DoorLock
+from keyholm.doors.ssh_agent.options import Options
+from keyholm.wire.codec import Malformed
+from keyholm.wire.ssh import agent, certificates, keys, signatures
+
+MAX_BINDINGS: Final = 16
+MAX_SESSION_ID: Final = 128
+SUCCESS: Final = agent.encode(agent.Success())
+FAILURE: Final = agent.encode(agent.Failure())
+EXTENSION_FAILURE: Final = agent.encode(agent.ExtensionFailure())
+EMPTY_LIST: Final = agent.encode(agent.IdentitiesAnswer(()))
+SIGN_REQUEST: Final = 13
+# Frames of these numbers hold a private key, a password or a PIN.
+SECRET_FRAMES: Final = frozenset({17, 20, 21, 22, 23, 25, 26})
+# What still works while the agent is locked (OpenSSH 10.5).
+WHILE_LOCKED: Final = (agent.RequestIdentities, agent.Unlock, agent.Extension)
+
+
+@dataclass(eq=False)
+class AgentDoor:
+    """What all connections share."""
+
+    gate: Gate
+    memory: Token
+    options: Options
+    identify: Callable[[Peer, socket], Process]
+    name: str = "agent"
+    lock: DoorLock = field(default_factory=DoorLock)
+    withdrawn: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.listing = Listing(self.gate, self.withdrawn)
+        self._changing = threading.Lock()
+
+    def serve(self, connection: Connection) -> None:
+        """Answer one client until it leaves."""
+        identify = partial(self.identify, connection.peer, connection.socket)
+        caller = Caller(Door.AGENT, connection.peer, identify)
+        for frame in connection.frames():
+            if frame[0] in SECRET_FRAMES:
+                try:
+                    answer = self.answer(caller, frame)
+                finally:
+                    connection.wipe(frame)
+            else:
+                answer = self.answer(caller, bytes(frame))
+            connection.send(answer)
+
+    def answer(self, caller: Caller, frame: bytes | memoryview) -> bytes:
+        """The answer to one frame, for any bytes whatever."""
+        refusals = FAILURES
+        try:
+            request = agent.decode(frame)
+            if isinstance(request, agent.Extension) and request.name == agent.SESSION_BIND:
+                refusals = EXTENSION_FAILURES
+            if self.lock.closed and not isinstance(request, WHILE_LOCKED):
+                raise DoorLocked("The agent is locked.", remedy="`ssh-add -X` unlocks it.")
+            return HANDLERS[type(request)](self, caller, request)
+        except (Malformed, KeyError):
+            return FAILURE
+        except KeyholmError as error:
+            return agent.encode(name_in(refusals, error))
+
+    # --- listing and signing -----------------------------------------------------------
+
+    def list(self, caller: Caller, request: agent.RequestIdentities) -> bytes:
+        return EMPTY_LIST if self.lock.closed else self.listing.answer(caller)
+
+    def sign(self, caller: Caller, request: agent.SignRequest) -> bytes:
+        key = self.key(caller, request.key_blob)
+        mechanism, name = mechanisms.chosen(key.public, request.flags)
+        raw = self.gate.sign(caller, key, mechanism, Message(request.data))
+        return agent.encode(agent.SignResponse(signatures.blob(key.public, name, raw)))
+
+    def key(self, caller: Caller, identity: bytes) -> Key:
+        """The key behind a public key or certificate that this door offers."""
+        key = self.gate.key_of_identity(caller, identity)
+        if key is None:
+            # A certificate from the folder beside the keys: its key answers for it.
+            try:
+                plain = certificates.plain_blob(identity)
+            except Malformed:
+                plain = b""
+            key = self.gate.key_of_identity(caller, plain) if plain else None
+            if key is not None and not self.listing.offers(key, identity):
+                key = None
+        if key is None or key.id in self.withdrawn:
+            raise KeyNotFound("The agent has no such key.", remedy="`ssh-add -L` lists its keys.")
+        return key
+
+    # --- the memory store --------------------------------------------------------------
+
+    def add(self, caller: Caller, request: agent.AddIdentity) -> bytes:
+        refuse_mismatch(request.private)
+        handover = handover_of(request, self.options, remote=_remote(caller))
+        policy = policy_of(request, self.options)
+        self.gate.manage(caller, ImportKey(self.memory, request.private, handover, policy))
+        return SUCCESS
+
+    def remove(self, caller: Caller, request: agent.RemoveIdentity) -> bytes:
+        key = self.key(caller, request.key_blob)
+        if key.place.store == self.memory.store:
+            self.gate.manage(caller, Destroy(key))
+        else:
+            self.gate.manage(caller, Withdraw(self, key))
+        return SUCCESS
+
+    def remove_all(self, caller: Caller, request: object) -> bytes:
+        for key in self.gate.keys(caller):
+            if key.place.store == self.memory.store:
+                self.gate.manage(caller, Destroy(key))
+            elif key.id not in self.withdrawn:
+                self.gate.manage(caller, Withdraw(self, key))
+        return SUCCESS
+
+    def withdraw(self, key: Key) -> None:
+        with self._changing:
+            self.withdrawn.add(key.id)
+            self.listing.changed()
+
+    def restore_withdrawn(self) -> int:
+        with self._changing:
+            count = len(self.withdrawn)
+            self.withdrawn.clear()
+            self.listing.changed()
+            return count
+
+    # --- lock --------------------------------------------------------------------------
+
+    def close(self, caller: Caller, request: agent.Lock) -> bytes:
+        with Secret.of(request.password) as password:
+            self.gate.manage(caller, CloseDoor(self, password))
+        return SUCCESS
+
+    def open(self, caller: Caller, request: agent.Unlock) -> bytes:
+        with Secret.of(request.password) as password:
+            self.gate.manage(caller, OpenDoor(self, password))
+        return SUCCESS
+
+    def close_with(self, password: Secret) -> None:
+        self.lock.close(password)
+
+    def open_with(self, password: Secret) -> None:
+        self.lock.open(password)
+
+    # --- extensions --------------------------------------------------------------------
+
+    def extension(self, caller: Caller, request: agent.Extension) -> bytes:
+        if request.name == agent.SESSION_BIND:
+            return self.bind(caller, request.contents)
+        if request.name == agent.QUERY and not self.lock.closed:
+            return agent.encode(agent.query_answer((agent.SESSION_BIND,)))
+        return FAILURE
+
+    def bind(self, caller: Caller, contents: bytes) -> bytes:
+        """Prove which server a connection speaks for (PROTOCOL.agent, section 1)."""
+        # Even a failed attempt marks the connection: a local client makes none.
+        caller.bind_attempted = True
+        try:
+            asked = agent.decode_session_bind(contents)
+            _check_signature(asked)
+        except (Malformed, signatures.BadSignature):
+            return EXTENSION_FAILURE
+        known = caller.bindings
+        if len(asked.session_id) > MAX_SESSION_ID:
+            raise LimitExceeded(f"A session id has at most {MAX_SESSION_ID} bytes.")
+        for binding in known:
+            if not binding.is_forwarding:
+                raise BadRequest("This connection is bound for a login and takes no more hosts.")
+            if binding.session_id == asked.session_id:
+                if binding.host_key == asked.host_key:
+                    return SUCCESS
+                raise BadRequest("This session id was bound to another host.")
+        if len(known) >= MAX_BINDINGS:
+            raise LimitExceeded(f"A connection is bound to at most {MAX_BINDINGS} hosts.")
+        known.append(Binding(asked.host_key, asked.session_id, asked.is_forwarding))
+        caller.memory.clear()  # what was decided before, was decided for another connection
+        return SUCCESS
+
+    def smartcard(self, caller: Caller, request: object) -> bytes:
+        raise Unsupported(
+            "This agent does not load PKCS#11 modules yet.",
+            remedy="Use the module with `PKCS11Provider` in ssh_config meanwhile.",
+        )
+
+
+def _remote(caller: Caller) -> bool:
+    return caller.bind_attempted
+
+
+def _check_signature(asked: agent.SessionBind) -> None:
+    blob = asked.host_key
+    if certificates.is_certificate(blob):
+        key = certificates.decode(blob).public_key
+    else:
+        key = keys.decode(blob)
+    signatures.verify(key, asked.signature, asked.session_id)
+
+
+HANDLERS: Final[dict[type, Callable[[AgentDoor, Caller, object], bytes]]] = {
+    agent.RequestIdentities: AgentDoor.list,
+    agent.SignRequest: AgentDoor.sign,
+    agent.AddIdentity: AgentDoor.add,
+    agent.AddIdentityConstrained: AgentDoor.add,
+    agent.RemoveIdentity: AgentDoor.remove,
+    agent.RemoveAll: AgentDoor.remove_all,
+    agent.RemoveAllV1: AgentDoor.remove_all,
+    agent.Lock: AgentDoor.close,
+    agent.Unlock: AgentDoor.open,
+    agent.Extension: AgentDoor.extension,
+    agent.AddSmartcardKey: AgentDoor.smartcard,
+    agent.AddSmartcardKeyConstrained: AgentDoor.smartcard,
+    agent.RemoveSmartcardKey: AgentDoor.smartcard,
+}
