@@ -1,0 +1,342 @@
+"""keyholm-agent: takes ssh-agent's command line whole and can stand in its place.
+
+The same daemon as `keyholm serve`, with the agent door and the memory store alone: empty at
+the start, through the same gate, with a trail. What it prints, how it ends and which signals
+it obeys are ssh-agent's (OpenSSH 10.5), so that scripts and sessions notice nothing.
+
+Time counts here, since a login may wait for it: the socket listens and the caller has its
+answer before anything large is imported, and options are read by `getopt`.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from getopt import GetoptError, getopt
+from pathlib import Path
+from typing import Final
+
+from keyholm.daemon import agent_socket
+from keyholm.daemon.agent_socket import Listening
+
+USAGE: Final = """\
+usage: keyholm-agent [-c | -s] [-DdTU] [-a bind_address] [-E fingerprint_hash]
+                     [-O option] [-P allowed_providers] [-t life]
+       keyholm-agent [-TU] [-a bind_address] [-E fingerprint_hash] [-O option]
+                     [-P allowed_providers] [-t life] command [arg ...]
+       keyholm-agent [-c | -s] -k
+       keyholm-agent -u
+       keyholm-agent -V
+"""
+OPTIONS: Final = "cDdksTuUVE:a:O:P:t:"
+SOCKET_VARIABLE: Final = "SSH_AUTH_SOCK"
+PID_VARIABLE: Final = "SSH_AGENT_PID"
+DEFAULT_PROVIDERS: Final = "/usr/lib*/*,/usr/local/lib*/*"
+FIRST_ACTIVATED: Final = 3  # sd_listen_fds(3)
+FATAL: Final = 255  # as OpenSSH's fatal() exits
+SAFE: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%_-+=:,./")
+UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+LONGEST: Final = 2**31 - 1
+
+
+@dataclass(slots=True)
+class CommandLine:
+    """What was asked for, as the options say it."""
+
+    csh: bool = False
+    sh: bool = False
+    foreground: bool = False
+    debug: bool = False
+    kill: bool = False
+    in_tmp: bool = False
+    no_clean_up: bool = False
+    clean_up: int = 0
+    version: bool = False
+    address: str = ""
+    fingerprint_hash: str = "sha256"
+    lifetime: int | None = None
+    providers: str | None = None
+    restrict_websafe: bool = True
+    websafe_allow: str | None = None
+    allow_remote_providers: bool = False
+    command: tuple[str, ...] = ()
+
+    @property
+    def stays(self) -> bool:
+        return self.foreground or self.debug
+
+
+class Usage(Exception):
+    """The options make no sense; the usage follows what is said."""
+
+
+class Fatal(Exception):
+    """As OpenSSH's fatal(): one line, then status 255."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status, for the process that was started; the daemon itself never returns here."""
+    _open_standard_files()
+    try:
+        line = parse(sys.argv[1:] if arguments is None else arguments)
+        return run(line)
+    except Usage as error:
+        sys.stderr.write(f"{error}\n{USAGE}" if str(error) else USAGE)
+        return 1
+    except Fatal as error:
+        sys.stderr.write(f"{error}\n")
+        return FATAL
+
+
+# --- options -------------------------------------------------------------------------
+
+
+def parse(arguments: Sequence[str]) -> CommandLine:
+    """Raises `Usage` and `Fatal`."""
+    try:
+        options, rest = getopt(list(arguments), OPTIONS)
+    except GetoptError as error:
+        wanted = OPTIONS.find(f"{error.opt}:") >= 0
+        complaint = "option requires an argument" if wanted else "unknown option"
+        raise Usage(f"{complaint} -- {error.opt}") from None
+    line = CommandLine(command=tuple(rest))
+    for name, value in options:
+        _apply(line, name, value)
+    if line.command and (line.csh or line.sh or line.kill or line.stays):
+        raise Usage
+    if not line.command and not line.csh and not line.sh:
+        line.csh = os.environ.get("SHELL", "").endswith("csh")
+    return line
+
+
+def _apply(line: CommandLine, name: str, value: str) -> None:
+    match name:
+        case "-c" if not line.sh:
+            line.csh = True
+        case "-s" if not line.csh:
+            line.sh = True
+        case "-d" if not line.stays:
+            line.debug = True
+        case "-D" if not line.stays:
+            line.foreground = True
+        case "-k":
+            line.kill = True
+        case "-T":
+            line.in_tmp = True
+        case "-U":
+            line.no_clean_up = True
+        case "-u":
+            line.clean_up += 1
+        case "-V":
+            line.version = True
+        case "-a":
+            line.address = value
+        case "-E":
+            if value.lower() not in ("md5", "sha256"):
+                raise Fatal(f'Invalid hash algorithm "{value}"')
+            line.fingerprint_hash = value.lower()
+        case "-O":
+            _apply_option(line, value)
+        case "-P":
+            if line.providers is not None:
+                raise Fatal("-P option already specified")
+            line.providers = value
+        case "-t":
+            line.lifetime = lifetime(value)
+        case _:
+            raise Usage
+
+
+def _apply_option(line: CommandLine, value: str) -> None:
+    if value == "no-restrict-websafe":
+        line.restrict_websafe = False
+    elif value == "allow-remote-pkcs11":
+        line.allow_remote_providers = True
+    elif value.startswith("websafe-allow="):
+        if line.websafe_allow is not None:
+            raise Fatal("websafe-allow already set")
+        line.websafe_allow = value.removeprefix("websafe-allow=")
+    else:
+        raise Fatal("Unknown -O option")
+
+
+def lifetime(text: str) -> int | None:
+    """Seconds of a time as sshd_config(5) writes it: `600`, `10m`, `1h30m`. 0: for ever."""
+    total, digits = 0, ""
+    for letter in f"{text} ":
+        if letter in "0123456789":
+            digits += letter
+            continue
+        unit = UNITS.get(letter.strip().lower())
+        if not digits and letter == " " and total:
+            break
+        if not digits or unit is None or len(digits) > len(str(LONGEST)):
+            raise Usage("Invalid lifetime")
+        total += int(digits) * unit
+        digits = ""
+        if letter == " ":
+            break
+    if total > LONGEST:
+        raise Usage("Invalid lifetime")
+    return total or None
+
+
+# --- what the caller sees ------------------------------------------------------------
+
+
+def run(line: CommandLine) -> int:
+    if line.version:
+        return _show_version()
+    if line.clean_up:
+        agent_socket.remove_stale(_home(), every_host=line.clean_up > 1)
+        return 0
+    if line.kill:
+        return _kill_agent(line)
+    listening = _activated(line) or _listen(line)
+    if line.stays:
+        if listening.path:
+            _say(_assignment(line, SOCKET_VARIABLE, listening.path))
+            _say(f"echo Agent pid {os.getpid()};")
+        return _serve(line, listening)
+    parent = os.getpid()
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid:
+        listening.socket.close()
+        return _announce(line, listening, pid)
+    status = 1
+    try:
+        _leave_terminal()
+        status = _serve(line, listening, watch=parent if line.command else None)
+    finally:
+        # Whatever happens, never back into what the parent still has to do.
+        os._exit(status)
+
+
+def _announce(line: CommandLine, listening: Listening, pid: int) -> int:
+    if not line.command:
+        _say(_assignment(line, SOCKET_VARIABLE, listening.path))
+        _say(_assignment(line, PID_VARIABLE, str(pid)))
+        _say(f"echo Agent pid {pid};")
+        return 0
+    environment = {**os.environ, SOCKET_VARIABLE: listening.path, PID_VARIABLE: str(pid)}
+    # Python ignores SIGPIPE and a program that we become would inherit that.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        os.execvpe(line.command[0], line.command, environment)  # noqa: S606 - the user's own
+    except OSError as error:
+        sys.stderr.write(f"{line.command[0]}: {error.strerror}\n")
+    return 1
+
+
+def _show_version() -> int:
+    from importlib.metadata import version
+
+    sys.stderr.write(f"keyholm-agent {version('keyholm')}\n")
+    return 0
+
+
+def _kill_agent(line: CommandLine) -> int:
+    number = os.environ.get(PID_VARIABLE)
+    if number is None:
+        sys.stderr.write(f"{PID_VARIABLE} not set, cannot kill agent\n")
+        return 1
+    if not (number.isascii() and number.isdigit()) or not 2 <= int(number) <= LONGEST:
+        sys.stderr.write(f'{PID_VARIABLE}="{number}", which is not a good PID\n')
+        return 1
+    try:
+        os.kill(int(number), signal.SIGTERM)
+    except OSError as error:
+        sys.stderr.write(f"kill: {error.strerror}\n")
+        return 1
+    for name in (SOCKET_VARIABLE, PID_VARIABLE):
+        _say(f"unsetenv {name};" if line.csh else f"unset {name};")
+    _say(f"echo Agent pid {int(number)} killed;")
+    return 0
+
+
+def _assignment(line: CommandLine, name: str, value: str) -> str:
+    quoted = quote(value)
+    return f"setenv {name} {quoted};" if line.csh else f"{name}={quoted}; export {name};"
+
+
+def quote(text: str) -> str:
+    """For sh and csh alike; left as it is where no character means anything to them."""
+    if text and SAFE.issuperset(text):
+        return text
+    # csh expands ! even between single quotes.
+    return "'" + text.replace("'", "'\\''").replace("!", "'\\!'") + "'"
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+# --- sockets and process -------------------------------------------------------------
+
+
+def _activated(line: CommandLine) -> Listening | None:
+    """The socket that systemd listens on for us, if it does."""
+    given = os.environ.get("LISTEN_PID"), os.environ.get("LISTEN_FDS")
+    if not line.stays or line.address or line.in_tmp or given != (str(os.getpid()), "1"):
+        return None
+    for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
+        os.environ.pop(name, None)
+    import socket
+
+    os.set_inheritable(FIRST_ACTIVATED, False)
+    return Listening(socket.socket(fileno=FIRST_ACTIVATED), "")
+
+
+def _listen(line: CommandLine) -> Listening:
+    try:
+        if line.address:
+            return agent_socket.listen_at(line.address)
+        if line.in_tmp:
+            return agent_socket.listen_in_tmp()
+        home = _home()
+        if not line.no_clean_up:
+            agent_socket.remove_stale(home)
+        return agent_socket.listen_in_home(home)
+    except OSError as error:
+        where = line.address or error.filename or "the agent's socket"
+        sys.stderr.write(f"keyholm-agent: cannot listen at {where}: {error.strerror or error}\n")
+        raise SystemExit(1) from None
+
+
+def _home() -> Path:
+    if home := os.environ.get("HOME"):
+        return Path(home)
+    import pwd
+
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        raise Fatal("Couldn't determine home directory") from None
+
+
+def _open_standard_files() -> None:
+    """A descriptor 0, 1 or 2 that is closed would be given to the next file we open."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
+def _leave_terminal() -> None:
+    os.setsid()
+    os.chdir("/")
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(null, number)
+    os.close(null)
+
+
+def _serve(line: CommandLine, listening: Listening, watch: int | None = None) -> int:
+    # Only now, when the socket listens and the caller has been answered.
+    from keyholm.daemon.agent_daemon import serve
+
+    return serve(line, listening, watch)

@@ -1,0 +1,121 @@
+"""Where keyholm-agent listens when it is not told: as OpenSSH 10.1 does (misc-agent.c).
+
+    ~/.ssh/agent/s.<hash of the host's name>.agent.<random>     the default
+    $TMPDIR/ssh-XXXXXXXXXX/agent.<pid>                          with -T
+
+Sockets that nobody listens on any more are cleared away, so that a home shared by several
+hosts does not fill up; the hash keeps one host from judging another's.
+"""
+
+import errno
+import os
+import secrets
+import socket
+import stat
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+LETTERS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+HASH_LENGTH: Final = 10
+RANDOM_LENGTH: Final = 10
+BACKLOG: Final = 128
+STALE_AFTER: Final = 3600  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A socket that listens; what of it is ours to remove at the end."""
+
+    socket: socket.socket
+    path: str  # empty: the socket was handed to us and stays
+    directory: str = ""  # made for the socket alone
+
+    def remove(self) -> None:
+        for remove, path in ((os.unlink, self.path), (os.rmdir, self.directory)):
+            if path:
+                with suppress(OSError):  # somebody else tidied up
+                    remove(path)
+
+
+def host_hash(name: str | None = None) -> str:
+    import hashlib
+
+    digest = hashlib.sha512((name or socket.gethostname()).encode()).digest()
+    return "".join(LETTERS[byte % len(LETTERS)] for byte in digest[:HASH_LENGTH])
+
+
+def listen_in_home(home: Path) -> Listening:
+    """Raises `OSError`."""
+    for directory in (home / ".ssh", home / ".ssh" / "agent"):
+        # Never the home itself: one that is not there is not ours to make.
+        try:
+            directory.mkdir(mode=0o700)
+        except FileExistsError:
+            continue
+    prefix = f"{home}/.ssh/agent/s.{host_hash()}.agent."
+    while True:
+        path = prefix + "".join(secrets.choice(LETTERS) for _ in range(RANDOM_LENGTH))
+        try:
+            return listen_at(path)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+
+
+def listen_in_tmp() -> Listening:
+    """Raises `OSError`."""
+    import tempfile
+
+    directory = tempfile.mkdtemp(prefix="ssh-", dir=os.environ.get("TMPDIR") or "/tmp")  # noqa: S108
+    listening = listen_at(f"{directory}/agent.{os.getpid()}")
+    return Listening(listening.socket, listening.path, directory)
+
+
+def listen_at(path: str) -> Listening:
+    """Raises `OSError`. What is at `path` already is never touched."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        listener.bind(path)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    finally:
+        os.umask(before)
+    return Listening(listener, path)
+
+
+def remove_stale(home: Path, *, every_host: bool = False, now: float | None = None) -> None:
+    """Remove sockets of the default place that are old and refuse connections."""
+    prefix = "s." if every_host else f"s.{host_hash()}."
+    horizon = (time.time() if now is None else now) - STALE_AFTER
+    try:
+        entries = list(os.scandir(home / ".ssh" / "agent"))
+    except OSError:
+        return
+    for entry in entries:
+        try:
+            facts = entry.stat(follow_symlinks=False)
+        except OSError:
+            continue
+        old = stat.S_ISSOCK(facts.st_mode) and facts.st_mtime <= horizon
+        if old and (every_host or entry.name.startswith(prefix)) and is_dead(entry.path):
+            with suppress(OSError):
+                os.unlink(entry.path)
+
+
+def is_dead(path: str) -> bool:
+    """Whether nobody listens at this socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except BlockingIOError:
+            return False  # somebody listens, with a full queue
+        except OSError:
+            return True
+    return False

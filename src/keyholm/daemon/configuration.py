@@ -1,0 +1,301 @@
+"""The configuration: one TOML file, every field with its meaning and its default.
+
+An unknown key is refused, with the nearest known one named, since a misspelt restriction
+would else be none. Nothing here needs the TOML parser until there is a file to read.
+"""
+
+import difflib
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from enum import StrEnum, unique
+from pathlib import Path
+from stat import S_IWGRP, S_IWOTH
+from typing import Any, Final, get_args, get_origin, get_type_hints
+
+from keyholm.core.errors import BadConfiguration
+
+LARGEST: Final = 1024 * 1024  # bytes of a file that is read at all
+REMEDY: Final = "`keyholm config check` reads the file again; docs/configuration.md has all keys."
+
+
+@unique
+class Durability(StrEnum):
+    WRITTEN = "written"
+    DURABLE = "durable"
+
+
+@unique
+class PrompterName(StrEnum):
+    ASKPASS = "askpass"
+    PINENTRY = "pinentry"
+    TERMINAL = "terminal"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """`[tokens.NAME]`"""
+
+    uids: tuple[int, ...] = ()
+    """Who may see and use the token beside its owner and root."""
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """`[trail.witness]`: where a copy of each checkpoint goes, out of the trail's reach."""
+
+    file: str = ""
+    """A file that each checkpoint is appended to; on another host's disk it is worth most."""
+    journal: bool = False
+    """Also the system's journal."""
+    command: tuple[str, ...] = ()
+    """A program with its arguments, started for each checkpoint, which is its standard input."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrailSettings:
+    """`[trail]`"""
+
+    durability: Durability = Durability.WRITTEN
+    """`durable`: a record is on the disk before the result leaves, at the price of a sync."""
+    segment_mib: int = 16
+    """How large a segment grows before the next one is begun."""
+    keep_mib: int = 0
+    """Remove the oldest segments beyond this much; 0: keep all."""
+    reserve_mib: int = 16
+    """Space kept free for what must still be recorded when the disk is full."""
+    witness: Witness = field(default_factory=Witness)
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySettings:
+    """`[memory]`"""
+
+    shield_seconds: float = 60.0
+    """After this time without use only a sealed form of a key stays in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrompterSettings:
+    """`[prompters]`"""
+
+    order: tuple[PrompterName, ...] = (
+        PrompterName.ASKPASS,
+        PrompterName.PINENTRY,
+        PrompterName.TERMINAL,
+    )
+    """Who is tried first. One that cannot ask here and now is passed over."""
+    askpass: str = ""
+    """The askpass program; empty: SSH_ASKPASS of the daemon's own environment."""
+    pinentry: str = ""
+    """The pinentry program; empty: the system's `pinentry`."""
+    seconds: float = 60.0
+    """How long a question waits; then the answer is no."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """`[agent]`: the SSH agent door"""
+
+    lifetime: int = 0
+    """Seconds that a key handed over by ssh-add lives if it does not say; 0: for ever."""
+    providers: str = "/usr/lib*/*,/usr/local/lib*/*"
+    """Patterns of the FIDO middleware that may be loaded, matched after realpath."""
+    remote_providers: bool = False
+    """Whether a forwarded client may have middleware loaded."""
+    websafe: str = "ssh:*"
+    """Patterns of FIDO applications whose keys may sign anything."""
+    restrict_websafe: bool = True
+    """Whether keys of other applications sign logins and SSHSIG only."""
+    sha1: bool = True
+    """Whether RSA signatures with SHA-1 are made for a client that asks for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """`[limits]`"""
+
+    connections: int = 4096
+    """Open connections of one door."""
+    connections_of_uid: int = 2048
+    """Open connections of one user at one door."""
+    frame_seconds: float = 10.0
+    """How long a request may take to arrive once it was begun, or an answer to be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class SocketSettings:
+    """`[sockets]`"""
+
+    mode: str = ""
+    """Permissions of the sockets, in octal; empty: 0600, and 0666 for the system daemon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    uids: tuple[int, ...] = ()
+    """Who may connect beside the daemon's own user and root; the system daemon takes all
+    when this is empty."""
+    tokens: dict[str, Access] = field(default_factory=dict)
+    trail: TrailSettings = field(default_factory=TrailSettings)
+    memory: MemorySettings = field(default_factory=MemorySettings)
+    prompters: PrompterSettings = field(default_factory=PrompterSettings)
+    agent: AgentSettings = field(default_factory=AgentSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    sockets: SocketSettings = field(default_factory=SocketSettings)
+
+
+# What a number may be; the type alone does not say.
+BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
+    "trail.segment_mib": (1, 1024),
+    "trail.keep_mib": (0, 1024 * 1024),
+    "trail.reserve_mib": (0, 1024),
+    "memory.shield_seconds": (0, 86400 * 365),
+    "prompters.seconds": (1, 3600),
+    "agent.lifetime": (0, 2**31 - 1),
+    "limits.connections": (1, 65536),
+    "limits.connections_of_uid": (1, 65536),
+    "limits.frame_seconds": (0.1, 3600),
+}
+PROGRAMS: Final = ("prompters.askpass", "prompters.pinentry", "trail.witness.file")
+HIGHEST_UID: Final = 2**32 - 2
+
+
+def read(path: Path) -> Configuration:
+    """The configuration in `path`; the defaults where there is no such file.
+
+    Raises `BadConfiguration`.
+    """
+    try:
+        with path.open("rb") as file:
+            _check_owner(path, os.fstat(file.fileno()))
+            content = file.read(LARGEST + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return Configuration()
+    except OSError as error:
+        raise BadConfiguration(
+            f"{path} cannot be read: {error.strerror}.", remedy="Check its permissions."
+        ) from error
+    if not content:
+        return Configuration()
+    if len(content) > LARGEST:
+        raise BadConfiguration(f"{path} is larger than {LARGEST} bytes.", remedy=REMEDY)
+    try:
+        return check(content.decode())
+    except UnicodeDecodeError as error:
+        raise BadConfiguration(f"{path} is not UTF-8.", remedy=REMEDY) from error
+    except BadConfiguration as error:
+        raise BadConfiguration(f"{path}: {error.what}", remedy=error.remedy) from error
+
+
+def _check_owner(path: Path, facts: os.stat_result) -> None:
+    """The file names programs to be started, so nobody else may have written it."""
+    strange = facts.st_uid not in (0, os.geteuid())
+    if stat.S_ISREG(facts.st_mode) and (strange or facts.st_mode & (S_IWGRP | S_IWOTH)):
+        whose = f"belongs to uid {facts.st_uid}" if strange else "can be written by others"
+        raise BadConfiguration(
+            f"{path} {whose}.", remedy="See what is in it, then `chown` it or `chmod go-w` it."
+        )
+
+
+def check(text: str) -> Configuration:
+    """Raises `BadConfiguration`, with the path of the key that is wrong."""
+    # Some 40 ms of imports that a daemon without a configuration file is spared.
+    import tomllib
+
+    import msgspec
+
+    try:
+        document = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise BadConfiguration(f"This is not TOML: {error}.", remedy=REMEDY) from error
+    _refuse_unknown(document, Configuration, "")
+    try:
+        configuration = msgspec.convert(document, Configuration)
+    except msgspec.ValidationError as error:
+        raise BadConfiguration(_sentence(str(error)), remedy=REMEDY) from error
+    _check_values(configuration)
+    return configuration
+
+
+def _sentence(error: str) -> str:
+    """msgspec says "Expected `int`, got `str` - at `$.trail.keep_mib`"."""
+    what, _, where = error.partition(" - at `$.")
+    return f"{where.rstrip('`')}: {what}." if where else f"{what}."
+
+
+def _refuse_unknown(document: Mapping[str, Any], kind: type, path: str) -> None:
+    hints = get_type_hints(kind)
+    known = [part.name for part in fields(kind)]
+    for name, value in document.items():
+        where = f"{path}{name}"
+        if name not in hints:
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            meant = f"Did you mean `{path}{nearest[0]}`? " if nearest else ""
+            raise BadConfiguration(f"There is no key `{where}`.", remedy=f"{meant}{REMEDY}")
+        if isinstance(value, Mapping):
+            _refuse_unknown_below(value, hints[name], f"{where}.")
+
+
+def _refuse_unknown_below(value: Mapping[str, Any], hint: Any, path: str) -> None:
+    if is_dataclass(hint) and isinstance(hint, type):
+        _refuse_unknown(value, hint, path)
+    elif get_origin(hint) is dict:
+        (_, inner) = get_args(hint)
+        for name, part in value.items():
+            if isinstance(part, Mapping):
+                _refuse_unknown_below(part, inner, f"{path}{name}.")
+
+
+def value_at(configuration: Configuration, path: str) -> Any:
+    value: Any = configuration
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def _check_values(configuration: Configuration) -> None:
+    for path, (least, most) in BOUNDS.items():
+        value = value_at(configuration, path)
+        if not least <= value <= most:
+            raise BadConfiguration(
+                f"{path} is {value}; it must be from {least} to {most}.", remedy=REMEDY
+            )
+    for path in PROGRAMS:
+        value = value_at(configuration, path)
+        if value and not os.path.isabs(value):
+            raise BadConfiguration(
+                f"{path} is {value!r}, which is no absolute path.",
+                remedy="Give the whole path, so that nobody's PATH decides what runs.",
+            )
+    command = configuration.trail.witness.command
+    if command and not os.path.isabs(command[0]):
+        raise BadConfiguration(
+            f"trail.witness.command begins with {command[0]!r}, which is no absolute path.",
+            remedy="Give the whole path, so that nobody's PATH decides what runs.",
+        )
+    uids = {"uids": configuration.uids}
+    uids |= {f"tokens.{name}.uids": access.uids for name, access in configuration.tokens.items()}
+    for path, numbers in uids.items():
+        for uid in numbers:
+            if not 0 <= uid <= HIGHEST_UID:
+                raise BadConfiguration(f"{path} names {uid}, which is no uid.", remedy=REMEDY)
+    socket_mode(configuration, system=False)
+
+
+def socket_mode(configuration: Configuration, *, system: bool) -> int:
+    """Raises `BadConfiguration`."""
+    given = configuration.sockets.mode
+    if not given:
+        return 0o666 if system else 0o600
+    try:
+        mode = int(given, 8)
+    except ValueError:
+        mode = -1
+    if not 0o600 <= mode <= 0o777 or mode & 0o600 != 0o600:
+        raise BadConfiguration(
+            f"sockets.mode is {given!r}; it must be octal, such as '0600' or '0660'.",
+            remedy=REMEDY,
+        )
+    return mode

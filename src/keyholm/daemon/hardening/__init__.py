@@ -1,0 +1,140 @@
+"""Closes the keeper's sandbox: what it cannot do any more, whoever runs in it.
+
+Applied once, before the first thread and before any key is loaded, in this order:
+
+    no core dumps, no ptrace      PR_SET_DUMPABLE 0, RLIMIT_CORE 0
+    no new privileges             PR_SET_NO_NEW_PRIVS, capabilities given up
+    no new code                   PR_SET_MDWE: nothing written becomes executable
+    files                         Landlock: its own folders, and what Python itself reads
+    system calls                  seccomp: an allow list; no program, no process, no socket
+
+What a kernel does not have is left out and reported; the daemon runs all the same, and
+`keyholm status` and `keyholm doctor` say what is missing.
+"""
+
+import ctypes
+import os
+import resource
+import sys
+import sysconfig
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from keyholm.core import secret
+from keyholm.daemon.hardening import landlock, seccomp
+from keyholm.daemon.hardening.landlock import READ, WRITE, Rule
+
+PR_SET_DUMPABLE: Final = 4
+PR_SET_NO_NEW_PRIVS: Final = 38
+PR_SET_MDWE: Final = 65
+MDWE_REFUSE_EXEC_GAIN: Final = 1
+PR_CAPBSET_DROP: Final = 24
+LAST_CAPABILITY: Final = 63
+CAPABILITY_VERSION_3: Final = 0x20080522
+CAP_IPC_LOCK: Final = 14
+
+# What the interpreter and the C library read while they run: the time zone, the linker's
+# cache for a module that is loaded late, who a uid is, how many processors there are.
+SYSTEM: Final = tuple(
+    map(
+        Path,
+        (
+            "/usr",
+            "/lib",
+            "/lib64",
+            "/etc/localtime",
+            "/etc/timezone",
+            "/etc/ld.so.cache",
+            "/etc/ssl",
+            "/etc/passwd",
+            "/etc/group",
+            "/etc/nsswitch.conf",
+            "/sys/devices/system/cpu/online",
+            "/dev/null",
+            "/dev/urandom",
+            "/proc/self",
+        ),
+    )
+)
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Hardening:
+    """What could be applied here."""
+
+    undumpable: bool
+    no_core: bool
+    no_new_privileges: bool
+    no_capabilities: bool
+    no_new_code: bool
+    landlock: int  # the ABI; 0: none
+    seccomp: bool
+
+    @property
+    def locked_memory(self) -> bool:
+        return secret.all_locked()
+
+    def missing(self) -> tuple[str, ...]:
+        """What a user should know is not there."""
+        return tuple(
+            sentence
+            for there, sentence in (
+                (self.undumpable, "Other programs of this user can read the daemon's memory."),
+                (self.no_core, "A crash may write a core file."),
+                (self.no_new_privileges, "New privileges could not be ruled out."),
+                (self.landlock, "This kernel has no Landlock: files are not fenced off."),
+                (self.seccomp, "Seccomp is not available: system calls are not restricted."),
+                (self.locked_memory, "Not all secret memory is locked: it may be swapped out."),
+            )
+            if not there
+        )
+
+
+NOTHING: Final = Hardening(False, False, False, False, False, 0, False)
+
+
+def apply(*, writes: Iterable[Path], reads: Iterable[Path] = ()) -> Hardening:
+    """Close the sandbox. `writes` are the daemon's own folders."""
+    undumpable = _prctl(PR_SET_DUMPABLE, 0)
+    no_core = _no_core()
+    privileges = _prctl(PR_SET_NO_NEW_PRIVS, 1)
+    capabilities = _give_up_capabilities()
+    code = _prctl(PR_SET_MDWE, MDWE_REFUSE_EXEC_GAIN)
+    rules = [Rule(path, READ) for path in (*SYSTEM, *python_places(), *reads)]
+    version = landlock.apply([*rules, *(Rule(path, WRITE) for path in writes)])
+    return Hardening(undumpable, no_core, privileges, capabilities, code, version, seccomp.apply())
+
+
+def python_places() -> tuple[Path, ...]:
+    """Where modules that are imported late come from."""
+    paths = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *sys.path}
+    return tuple(sorted(Path(path) for path in paths if path and os.path.isabs(path)))
+
+
+def _prctl(option: int, value: int) -> bool:
+    return bool(_libc.prctl(option, value, 0, 0, 0) == 0)
+
+
+def _no_core() -> bool:
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _give_up_capabilities() -> bool:
+    """All but locking memory, which a root daemon would else be short of."""
+    for capability in range(LAST_CAPABILITY + 1):
+        if capability != CAP_IPC_LOCK:
+            _prctl(PR_CAPBSET_DROP, capability)
+    keep = 1 << CAP_IPC_LOCK if os.geteuid() == 0 else 0
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    # effective, permitted, inheritable: low words, then high words.
+    sets = (ctypes.c_uint32 * 6)(keep, keep, 0, 0, 0, 0)
+    return bool(_libc.capset(header, sets) == 0)

@@ -1,0 +1,174 @@
+"""Seccomp: refuse every system call that the keeper has no business with.
+
+The filter is classic BPF, assembled here from a table. What it refuses fails with EPERM, so
+that a mistake in our table shows as an error that can be reported and not as a dead daemon.
+A call from a foreign architecture, which only an attack would make, ends the process.
+"""
+
+import ctypes
+import os
+import platform
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from keyholm.daemon.hardening.system_calls import ALWAYS, SOMETIMES, Numbers
+
+PR_SET_SECCOMP: Final = 22
+SECCOMP_MODE_FILTER: Final = 2
+RET_KILL_PROCESS: Final = 0x80000000
+RET_ERRNO: Final = 0x00050000
+RET_ALLOW: Final = 0x7FFF0000
+EPERM: Final = 1
+ENOSYS: Final = 38
+
+# Instructions: load a word of struct seccomp_data, compare, mask, return.
+LOAD: Final = 0x20  # BPF_LD | BPF_W | BPF_ABS
+JUMP_EQUAL: Final = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
+JUMP_NOT_BELOW: Final = 0x35  # BPF_JMP | BPF_JGE | BPF_K
+AND: Final = 0x54  # BPF_ALU | BPF_AND | BPF_K
+RETURN: Final = 0x06  # BPF_RET | BPF_K
+NUMBER: Final = 0  # offsets in struct seccomp_data
+ARCHITECTURE: Final = 4
+ARGUMENTS: Final = 16
+X32: Final = 0x40000000  # x86_64 only: numbers of another ABI
+
+CLONE_THREAD: Final = 0x00010000
+AF_UNIX: Final = 1
+SOCK_STREAM: Final = 1
+SOCK_TYPE: Final = 0xF
+PR_SET_NAME: Final = 15
+PR_SET_VMA: Final = 0x53564D41
+# Asking only: dumpable, name, seccomp, no-new-privileges.
+PRCTL_ASKS: Final = (3, 16, 21, 39)
+FIOCLEX, FIONCLEX, FIONBIO, FIONREAD = 0x5451, 0x5450, 0x5421, 0x541B
+TCGETS, TIOCGWINSZ = 0x5401, 0x5413  # is it a terminal, and how wide?
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    audit: int  # AUDIT_ARCH_*
+    column: int  # of the tables
+
+
+ARCHITECTURES: Final = {
+    "x86_64": Architecture(0xC000003E, 0),
+    "aarch64": Architecture(0xC00000B7, 1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """The low 32 bits of argument `index`, under `mask`, are `value`; the high ones are 0."""
+
+    index: int
+    value: int
+    mask: int = 0xFFFFFFFF
+
+
+Condition = tuple[Argument, ...]  # all of them
+
+
+def conditions(pid: int) -> dict[str, tuple[Condition, ...]]:
+    """When a call of `SOMETIMES` is allowed: any of its conditions holds."""
+    return {
+        # Threads, never processes.
+        "clone": ((Argument(0, CLONE_THREAD, CLONE_THREAD),),),
+        # Its flags are behind a pointer. Told that there is no such call, glibc uses clone.
+        "clone3": (),
+        # Datagrams can be sent to any address; a stream goes to its other end alone.
+        "socketpair": ((Argument(0, AF_UNIX), Argument(1, SOCK_STREAM, SOCK_TYPE)),),
+        "prctl": tuple((Argument(0, option),) for option in (PR_SET_NAME, PR_SET_VMA, *PRCTL_ASKS)),
+        "ioctl": tuple(
+            (Argument(1, request),)
+            for request in (FIOCLEX, FIONCLEX, FIONBIO, FIONREAD, TCGETS, TIOCGWINSZ)
+        ),
+        # Of itself: the limits, and no signal to anybody else.
+        "prlimit64": ((Argument(0, 0), Argument(2, 0)),),
+        "kill": ((Argument(0, pid),),),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    code: int
+    value: int
+    then: int = 0  # how many to skip
+    otherwise: int = 0
+
+    def encode(self) -> bytes:
+        return struct.pack("=HBBI", self.code, self.then, self.otherwise, self.value)
+
+
+def assemble(architecture: Architecture, pid: int) -> list[Instruction]:
+    """The filter; a jump is never longer than its own rule."""
+    program = [
+        Instruction(LOAD, ARCHITECTURE),
+        Instruction(JUMP_EQUAL, architecture.audit, then=1),
+        Instruction(RETURN, RET_KILL_PROCESS),
+        Instruction(LOAD, NUMBER),
+        Instruction(JUMP_NOT_BELOW, X32, otherwise=1),
+        Instruction(RETURN, RET_ERRNO | ENOSYS),
+    ]
+    for numbers in ALWAYS.values():
+        if (number := _number(numbers, architecture)) is not None:
+            program += [
+                Instruction(JUMP_EQUAL, number, otherwise=1),
+                Instruction(RETURN, RET_ALLOW),
+            ]
+    for name, alternatives in conditions(pid).items():
+        number = _number(SOMETIMES[name], architecture)
+        if number is not None:
+            program += _rule(number, alternatives, ENOSYS if name == "clone3" else EPERM)
+    program.append(Instruction(RETURN, RET_ERRNO | EPERM))
+    return program
+
+
+def _number(numbers: Numbers, architecture: Architecture) -> int | None:
+    return numbers[architecture.column]
+
+
+def _rule(number: int, alternatives: tuple[Condition, ...], refusal: int) -> list[Instruction]:
+    body: list[Instruction] = []
+    for condition in alternatives:
+        body += _condition(condition)
+    body.append(Instruction(RETURN, RET_ERRNO | refusal))
+    return [Instruction(JUMP_EQUAL, number, otherwise=len(body)), *body]
+
+
+def _condition(condition: Condition) -> list[Instruction]:
+    """Allow if all its arguments are right, else go on after it."""
+    code: list[Instruction] = [Instruction(RETURN, RET_ALLOW)]
+    for argument in reversed(condition):
+        low = ARGUMENTS + 8 * argument.index
+        wanted = argument.value & argument.mask
+        code = [Instruction(JUMP_EQUAL, wanted, otherwise=len(code)), *code]
+        if argument.mask != 0xFFFFFFFF:
+            code = [Instruction(AND, argument.mask), *code]
+        code = [
+            Instruction(LOAD, low + 4),
+            Instruction(JUMP_EQUAL, 0, otherwise=len(code) + 1),
+            Instruction(LOAD, low),
+            *code,
+        ]
+    return code
+
+
+class _Program(ctypes.Structure):  # struct sock_fprog
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]  # type: ignore[mutable-override]
+
+
+def apply() -> bool:
+    """False where the kernel or the architecture cannot. NO_NEW_PRIVS must be set already."""
+    architecture = ARCHITECTURES.get(platform.machine())
+    if architecture is None:
+        return False
+    program = assemble(architecture, os.getpid())
+    code = b"".join(instruction.encode() for instruction in program)
+    buffer = ctypes.create_string_buffer(code, len(code))
+    header = _Program(len(program), ctypes.addressof(buffer))
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
+    return bool(
+        libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(header), 0, 0) == 0
+    )

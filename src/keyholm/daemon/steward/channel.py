@@ -1,0 +1,83 @@
+"""Frames between keeper and steward: a body, and at most one secret beside it.
+
+    uint32  bytes of the body
+    uint32  bytes of the secret
+    body
+    secret
+
+The secret goes from and into locked memory; it is never part of a message's value.
+"""
+
+import socket
+import struct
+from typing import Final
+
+from keyholm.core.secret import Secret
+from keyholm.wire.codec import Malformed
+
+HEADER: Final = struct.Struct(">II")
+MOST_BODY: Final = 1024 * 1024
+MOST_SECRET: Final = 64 * 1024
+
+
+class HungUp(ConnectionError):
+    """The other side is gone."""
+
+
+def send(channel: socket.socket, body: bytes, secret: Secret | None = None) -> None:
+    """Raises `HungUp`."""
+    try:
+        if secret is None:
+            channel.sendall(HEADER.pack(len(body), 0) + body)
+        else:
+            channel.sendall(HEADER.pack(len(body), len(secret)) + body)
+            channel.sendall(secret.view)
+    except OSError as error:
+        raise HungUp(str(error)) from error
+
+
+def receive(channel: socket.socket) -> tuple[bytes, Secret | None]:
+    """The next frame. Raises `HungUp`, `Malformed` and `TimeoutError`."""
+    body_size, secret_size = HEADER.unpack(_exactly(channel, HEADER.size))
+    if body_size > MOST_BODY or secret_size > MOST_SECRET:
+        raise Malformed(f"a frame of {body_size} and {secret_size} bytes")
+    body = _exactly(channel, body_size)
+    if not secret_size:
+        return body, None
+    secret = Secret(secret_size)
+    try:
+        _into(channel, secret.view)
+    except OSError:
+        secret.close()
+        raise
+    return body, secret
+
+
+def _exactly(channel: socket.socket, size: int) -> bytes:
+    data = _some(channel, size)
+    if len(data) == size:
+        return data
+    pieces = [data]
+    missing = size - len(data)
+    while missing:
+        pieces.append(_some(channel, min(missing, 65536)))
+        missing -= len(pieces[-1])
+    return b"".join(pieces)
+
+
+def _some(channel: socket.socket, size: int) -> bytes:
+    try:
+        data = channel.recv(size)
+    except ConnectionError as error:
+        raise HungUp(str(error)) from error
+    if not data and size:
+        raise HungUp("end of file")
+    return data
+
+
+def _into(channel: socket.socket, view: memoryview) -> None:
+    while view:
+        count = channel.recv_into(view)
+        if not count:
+            raise HungUp("end of file")
+        view = view[count:]

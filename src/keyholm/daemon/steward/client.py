@@ -1,0 +1,293 @@
+"""The keeper's side: one request at a time on each channel, as many channels as needed.
+
+A request waits in the thread that makes it, on a channel of its own; so a prompt that waits
+for a human holds up nobody else, and closing the channel takes the question back. Channels of
+quick requests are kept for the next one.
+
+Should the steward die, the keeper lives on: the keys that it holds were handed over once and
+are worth more than a restart. Callers are then unknown and match no rule, and what needs a
+human or a program is refused with a sentence.
+"""
+
+import os
+import select
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+from keyholm.core import errors
+from keyholm.core.caller import UNKNOWN_PROCESS, Executable, Peer, Process
+from keyholm.core.prompt import Answer, Question
+from keyholm.core.secret import Secret
+from keyholm.daemon.steward import messages
+from keyholm.daemon.steward.channel import HungUp, receive, send
+from keyholm.wire.codec import Malformed
+
+SO_PEERPIDFD: Final = 77  # Linux 6.5
+QUICK: Final = 10.0  # seconds after which a steward that does not answer is taken for dead
+# Beyond the time that a question itself allows: ending a program, reading its answer.
+SLACK: Final = 10.0
+
+Reply = TypeVar("Reply", bound=messages.Reply)
+GONE: Final = "The helper process that looks up callers and asks people has ended."
+RESTART: Final = "Restart keyholm; `keyholm status` shows whether it is there."
+
+
+class StewardClient:
+    """Thread-safe. `master` passes one end of each new channel to the steward."""
+
+    def __init__(self, master: socket.socket, pid: int) -> None:
+        self.pid = pid
+        self._master = master
+        self._idle: list[socket.socket] = []
+        self._alive = True
+        self._running = 0  # requests that may have started a program
+        self._lock = threading.Lock()
+
+    @property
+    def alive(self) -> bool:
+        return self._alive
+
+    def close(self) -> None:
+        """The steward ends when it sees this."""
+        self._alive = False
+        self._master.close()
+        while self._idle:
+            self._idle.pop().close()
+
+    # --- who is it? -------------------------------------------------------------------
+
+    def identify(self, peer: Peer, connection: socket.socket | None = None) -> Process:
+        """Who is at the other end of `connection`.
+
+        A process that ended meanwhile, or cannot be looked up, is unknown: it matches no
+        rule. So is a program that the steward started itself.
+        """
+        return self.look_up(peer, connection)()
+
+    def look_up(self, peer: Peer, connection: socket.socket | None = None) -> Callable[[], Process]:
+        """As `identify`, but asked now and waited for later, when somebody calls the result."""
+        return _LookUp(self, peer, _pidfd(peer, connection)).answer
+
+    def started(self, peer: Peer) -> bool:
+        """Whether `peer` is a program that the steward started: such a one has no business
+        at a door. Costs nothing while no program runs."""
+        if not self._running:
+            return False
+        try:
+            return self._quick(messages.Identify(peer.pid), messages.Identified).ours
+        except errors.DaemonFailed:
+            return False
+
+    def resolve(self, path: str) -> Executable | None:
+        """The file that an executable rule's `path` names now."""
+        return self._quick(messages.Resolve(path), messages.Resolved).executable
+
+    # --- people -----------------------------------------------------------------------
+
+    def ask(self, question: Question) -> Answer:
+        reply, secret = self._slow(
+            messages.Ask(question), messages.Answered, seconds=question.seconds + SLACK
+        )
+        return Answer(reply.granted, reply.prompter, secret, reply.reason)
+
+    def show(self, question: Question) -> "Shown":
+        try:
+            channel = self._open()
+            send(channel, messages.encode(messages.Show(question)))
+        except (HungUp, errors.DaemonFailed):
+            return Shown(None)
+        return Shown(channel)
+
+    def prompters(self) -> tuple[messages.Usable, ...]:
+        """For `keyholm doctor`: which could ask now, and why the others cannot."""
+        reply, _ = self._slow(messages.Examine(), messages.Examined, seconds=QUICK)
+        return reply.prompters
+
+    # --- programs ---------------------------------------------------------------------
+
+    def provider(self, path: str) -> str:
+        """The real path of a security key's middleware. Raises `PolicyForbids`."""
+        return self._quick(messages.CheckProvider(path), messages.ProviderAllowed).path
+
+    def sign_with_key(
+        self, private: bytes, provider: str, data: bytes, pin: Secret | None, seconds: float
+    ) -> bytes:
+        """An SSH signature made by a FIDO key through `ssh-sk-helper`."""
+        request = messages.SignWithKey(private, provider, data, round(seconds))
+        reply, _ = self._slow(request, messages.Signed, secret=pin, seconds=seconds + SLACK)
+        return reply.signature
+
+    def witness(self, checkpoint: bytes) -> None:
+        self._slow(messages.Witness(checkpoint), messages.Done, seconds=60.0)
+
+    def reload(self) -> None:
+        self._quick(messages.Reload(), messages.Done)
+
+    # --- requests ---------------------------------------------------------------------
+
+    def _quick(self, request: messages.Request, kind: type[Reply]) -> Reply:
+        return _expect(self.finish(self.begin(request)), kind)
+
+    def begin(self, request: messages.Request) -> socket.socket:
+        """Send a quick request; its answer is for `finish` to read."""
+        try:
+            channel = self._idle.pop()
+        except IndexError:
+            channel = self._open()
+        try:
+            send(channel, messages.encode(request))
+        except HungUp as error:
+            raise self._gone(channel) from error
+        return channel
+
+    def finish(self, channel: socket.socket) -> object:
+        try:
+            body, _ = receive(channel)
+            reply: object = messages.decode(body)
+        except (HungUp, TimeoutError, Malformed) as error:
+            raise self._gone(channel) from error
+        self._idle.append(channel)
+        return reply
+
+    def _gone(self, channel: socket.socket) -> errors.DaemonFailed:
+        channel.close()
+        self._alive = False
+        return errors.DaemonFailed(GONE, remedy=RESTART)
+
+    def _slow(
+        self,
+        request: messages.Request,
+        kind: type[Reply],
+        *,
+        seconds: float,
+        secret: Secret | None = None,
+    ) -> tuple[Reply, Secret | None]:
+        with self._program_runs(), self._open() as channel:
+            channel.settimeout(seconds)
+            try:
+                send(channel, messages.encode(request), secret)
+                body, answer = receive(channel)
+                reply = messages.decode(body)
+            except TimeoutError as error:
+                raise errors.DaemonFailed("The helper process did not answer in time.") from error
+            except (HungUp, Malformed) as error:
+                self._alive = False
+                raise errors.DaemonFailed(GONE, remedy=RESTART) from error
+        return _expect(reply, kind), answer
+
+    @contextmanager
+    def _program_runs(self) -> Iterator[None]:
+        with self._lock:
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running -= 1
+
+    def _open(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        try:
+            # One byte carries the descriptor: an empty packet means that we are gone.
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", theirs.fileno()))]
+            self._master.sendmsg([b"\0"], rights)
+        except OSError as error:
+            ours.close()
+            self._alive = False
+            raise errors.DaemonFailed(GONE, remedy=RESTART) from error
+        finally:
+            theirs.close()
+        ours.settimeout(QUICK)
+        return ours
+
+
+class _LookUp:
+    """A caller that is being looked up."""
+
+    def __init__(self, steward: StewardClient, peer: Peer, pidfd: int | None) -> None:
+        self._steward = steward
+        self._pidfd = pidfd
+        self._channel: socket.socket | None = None
+        try:
+            self._channel = steward.begin(messages.Identify(peer.pid))
+        except errors.DaemonFailed:
+            self._forget()
+
+    def answer(self) -> Process:
+        channel, self._channel = self._channel, None
+        if channel is None:
+            return UNKNOWN_PROCESS
+        try:
+            found = _expect(self._steward.finish(channel), messages.Identified)
+            if self._pidfd is not None and _has_ended(self._pidfd):
+                # The number may have gone to another process before it was looked up.
+                return UNKNOWN_PROCESS
+        except errors.DaemonFailed:
+            return UNKNOWN_PROCESS
+        finally:
+            self._forget()
+        return UNKNOWN_PROCESS if found.ours else found.process
+
+    def _forget(self) -> None:
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+            self._pidfd = None
+
+    def __del__(self) -> None:
+        # Nobody asked; a channel with an answer in it is of no use to another request.
+        self._forget()
+        if self._channel is not None:
+            self._channel.close()
+
+
+class Shown:
+    """A notice on the screen, as long as its channel is open."""
+
+    def __init__(self, channel: socket.socket | None) -> None:
+        self._channel = channel
+
+    def withdraw(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+
+def _expect(reply: object, kind: type[Reply]) -> Reply:
+    if isinstance(reply, messages.Failed):
+        raise _rebuilt(reply)
+    if not isinstance(reply, kind):
+        raise errors.DaemonFailed(f"The helper process answered with {type(reply).__name__}.")
+    return reply
+
+
+def _rebuilt(failed: messages.Failed) -> errors.KeyholmError:
+    make: Callable[..., errors.KeyholmError] = errors.by_name(failed.name)
+    try:
+        return make(failed.what, remedy=failed.remedy)
+    except TypeError:  # one that wants to know more (`PinIncorrect`)
+        return errors.KeyholmError(failed.what, remedy=failed.remedy)
+
+
+def _pidfd(peer: Peer, connection: socket.socket | None) -> int | None:
+    """A handle on the process that connected; None where the kernel cannot give one."""
+    if connection is not None:
+        try:
+            return connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
+        except OSError:
+            # Before Linux 6.5, or a process that has ended already.
+            pass
+    try:
+        return os.pidfd_open(peer.pid)
+    except (OSError, AttributeError, ValueError):
+        return None
+
+
+def _has_ended(pidfd: int) -> bool:
+    # poll, since select refuses descriptors of 1024 and above.
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))

@@ -1,0 +1,150 @@
+"""The steward's side: a thread for each channel, so that none waits for another.
+
+Most requests look up a caller and are answered at once; some wait for a human or a program.
+The steward ends, and with it every program that it started, when the keeper is gone.
+"""
+
+import ctypes
+import os
+import signal
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from keyholm.core import errors
+from keyholm.core.secret import Secret
+from keyholm.daemon.steward import messages
+from keyholm.daemon.steward.channel import HungUp, receive, send
+from keyholm.daemon.steward.client import StewardClient
+from keyholm.daemon.steward.identify import descends_from, identify, resolve
+from keyholm.wire.codec import Malformed
+
+PR_SET_DUMPABLE: Final = 4
+PR_SET_CHILD_SUBREAPER: Final = 36
+PR_SET_NO_NEW_PRIVS: Final = 38
+MOST_CHANNELS: Final = 1024
+FIRST_DESCRIPTOR: Final = 3
+DESCRIPTOR: Final = struct.Struct("i")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+# Takes the request, the secret beside it, and the channel: the keeper hanging up takes the
+# request back. Gives the reply and the secret beside that.
+Handler = Callable[[Any, Secret | None, socket.socket], tuple[messages.Reply, Secret | None]]
+Handlers = Mapping[type[Any], Handler]
+
+
+def start(make_handlers: Callable[[], Handlers]) -> StewardClient:
+    """Fork the steward. Call it before the first thread and before any key is loaded.
+
+    `make_handlers` is called in the new process, which may take its time: requests wait.
+    """
+    # Packets, so that each new channel's descriptor comes with exactly one byte.
+    ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+    pid = os.fork()
+    if pid:
+        theirs.close()
+        return StewardClient(ours, pid)
+    status = 1
+    try:
+        _become_steward(theirs)
+        Steward(theirs, make_handlers()).serve()
+        status = 0
+    except Exception:  # noqa: BLE001 - the last stop of this process; said, then it ends
+        sys.excepthook(*sys.exc_info())
+    finally:
+        # Never back into the keeper's code, whatever happened.
+        os._exit(status)
+
+
+def _become_steward(master: socket.socket) -> None:
+    # A session of its own: what a terminal sends to the keeper's group is not meant for us,
+    # and we end when the keeper does, not before.
+    os.setsid()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    keep = master.fileno()
+    os.closerange(FIRST_DESCRIPTOR, keep)
+    os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
+    # PINs pass through here. Programs that leave their parent come back to us, so that
+    # each of them can be told from a caller.
+    for option, value in (
+        (PR_SET_DUMPABLE, 0),
+        (PR_SET_NO_NEW_PRIVS, 1),
+        (PR_SET_CHILD_SUBREAPER, 1),
+    ):
+        _libc.prctl(option, value, 0, 0, 0)
+
+
+class Steward:
+    def __init__(self, master: socket.socket, handlers: Handlers) -> None:
+        self._master = master
+        self._pid = os.getpid()
+        self._places = threading.BoundedSemaphore(MOST_CHANNELS)
+        self._handlers: dict[type[Any], Handler] = {
+            messages.Identify: self._identify,
+            messages.Resolve: _resolve,
+            **handlers,
+        }
+
+    def serve(self) -> None:
+        """Until the keeper is gone."""
+        while channel := self._next_channel():
+            if self._places.acquire(blocking=False):
+                threading.Thread(target=self._serve, args=(channel,), daemon=True).start()
+            else:
+                channel.close()
+
+    def _next_channel(self) -> socket.socket | None:
+        data, rights, _, _ = self._master.recvmsg(1, socket.CMSG_SPACE(DESCRIPTOR.size))
+        if not data or not rights:
+            return None
+        (descriptor,) = DESCRIPTOR.unpack(rights[0][2][: DESCRIPTOR.size])
+        return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, descriptor)
+
+    def _serve(self, channel: socket.socket) -> None:
+        try:
+            with channel:
+                while True:
+                    body, secret = receive(channel)
+                    self._answer(channel, messages.decode(body), secret)
+        except (HungUp, Malformed):
+            pass  # The keeper does not want to know any more.
+        finally:
+            self._places.release()
+
+    def _answer(self, channel: socket.socket, request: Any, secret: Secret | None) -> None:
+        answer = None
+        try:
+            try:
+                reply, answer = self._handlers[type(request)](request, secret, channel)
+            except errors.KeyholmError as error:
+                reply = messages.Failed(type(error).__name__, error.what, error.remedy)
+            send(channel, messages.encode(reply), answer)
+        finally:
+            for used in (secret, answer):
+                if used is not None:
+                    used.close()
+
+    def _identify(
+        self, request: messages.Identify, secret: Secret | None, channel: socket.socket
+    ) -> tuple[messages.Reply, None]:
+        ours = _has_children() and descends_from(request.pid, self._pid)
+        return messages.Identified(identify(request.pid), ours), None
+
+
+def _resolve(
+    request: messages.Resolve, secret: Secret | None, channel: socket.socket
+) -> tuple[messages.Reply, None]:
+    return messages.Resolved(resolve(request.path)), None
+
+
+def _has_children() -> bool:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
