@@ -94,7 +94,7 @@ def check(key: Key, blob: bytes) -> certificates.Certificate:
         certificate = certificates.decode(blob)
     except Malformed as error:
         raise BadCertificate(f"This is not an SSH certificate: {error}.") from error
-    if keys.key_id(certificate.public_key) != key.id:
+    if keys.key_id(certificate.public) != key.id:
         raise BadCertificate(
             f"This certificate is for another key than {key.label}.",
             remedy="`ssh-keygen -L -f FILE` shows which public key it was made for.",

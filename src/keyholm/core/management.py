@@ -64,7 +64,8 @@ def detail(action: actions.Action) -> dict[str, str]:
             return {"slot": slot}
         case actions.AddCertificate(_, _, certificate) | actions.RemoveCertificate(_, certificate):
             return {"certificate": certificate}
-    return {}
+        case _:
+            return {}
 
 
 def reaches_memory_only(action: actions.Action) -> bool:
@@ -74,4 +75,5 @@ def reaches_memory_only(action: actions.Action) -> bool:
             return token.store == MEMORY
         case actions.Destroy(key):
             return key.place.store == MEMORY
-    return False
+        case _:
+            return False

@@ -42,7 +42,7 @@ class Recorder:
         self.trail, self._limiter, self._clock = trail, limiter, clock
 
     def session(self, caller: Caller) -> int:
-        known = caller.memory.get(SESSION)
+        known: tuple[int, int] | None = caller.memory.get(SESSION)
         # What ssh proved about a connection can change how it came to us: tell it again.
         if known is not None and known[0] == len(caller.bindings):
             return known[1]

@@ -155,7 +155,9 @@ class Demo:
         message = self.home / "message"
         message.write_text("for somebody else\n")
         key = str(self.home / "user/.ssh/work.pub")
-        self.show("ssh-keygen", "-q", "-Y", "sign", "-n", "file", "-f", key, str(message), fails=True)
+        self.show(
+            "ssh-keygen", "-q", "-Y", "sign", "-n", "file", "-f", key, str(message), fails=True
+        )
         self.show("keyholm", "why")
 
     def tamper(self) -> None:

@@ -10,7 +10,7 @@ from keyholm.core.store import Handover
 from keyholm.doors.ssh_agent.options import Options
 from keyholm.wire.ssh import constraints as wire
 from keyholm.wire.ssh.agent import AddIdentity, AddIdentityConstrained
-from keyholm.wire.ssh.patterns import match_list
+from keyholm.wire.ssh.patterns import match_pattern_list
 from keyholm.wire.ssh.private_keys import (
     Private,
     PrivateSkEcdsa,
@@ -80,7 +80,7 @@ def _provider(
         path = os.path.realpath(given.provider, strict=True)
     except OSError as error:
         raise BadRequest(f"The provider {given.provider!r} is not there.") from error
-    if not match_list(path, options.providers):
+    if not match_pattern_list(path, options.providers):
         raise PolicyForbids(
             f"{path} is not in the list of allowed providers.",
             remedy="Start the agent with `-P` and a pattern that it matches.",
@@ -95,7 +95,7 @@ def _web(private: Private, options: Options) -> bool:
     if not isinstance(private, PrivateSkEd25519 | PrivateSkEcdsa):
         return False
     application = private.public.application.decode("latin-1")
-    return not match_list(application, options.websafe)
+    return not match_pattern_list(application, options.websafe)
 
 
 def _only(kind: type[Kind], constraints: Iterable[wire.Constraint]) -> Kind | None:

@@ -9,8 +9,8 @@ from typing import Final
 from keyholm.core.errors import KeyholmError, leaves
 from keyholm.wire.ssh.agent import ExtensionFailure, Failure
 
-FAILURES: Final[Mapping[type[KeyholmError], Failure]] = {kind: Failure() for kind in leaves()}
+Refusals = Mapping[type[KeyholmError], Failure | ExtensionFailure]
+
+FAILURES: Final[Refusals] = {kind: Failure() for kind in leaves()}
 # An extension that is known and refused says so (RFC 9987, section 3.8).
-EXTENSION_FAILURES: Final[Mapping[type[KeyholmError], ExtensionFailure]] = {
-    kind: ExtensionFailure() for kind in leaves()
-}
+EXTENSION_FAILURES: Final[Refusals] = {kind: ExtensionFailure() for kind in leaves()}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from socket import socket
-from typing import Final
+from typing import Any, Final
 
 from keyholm.core.actions import CloseDoor, Destroy, ImportKey, OpenDoor, Withdraw
 from keyholm.core.caller import Caller, Door, Peer, Process
@@ -26,7 +26,7 @@ from keyholm.core.store import Token
 from keyholm.doors.serving import Connection
 from keyholm.doors.ssh_agent import mechanisms
 from keyholm.doors.ssh_agent.adding import handover_of, policy_of, refuse_mismatch
-from keyholm.doors.ssh_agent.errors import EXTENSION_FAILURES, FAILURES
+from keyholm.doors.ssh_agent.errors import EXTENSION_FAILURES, FAILURES, Refusals
 from keyholm.doors.ssh_agent.listing import Listing
 from keyholm.doors.ssh_agent.lock import DoorLock
 from keyholm.doors.ssh_agent.options import Options
@@ -78,7 +78,7 @@ class AgentDoor:
 
     def answer(self, caller: Caller, frame: bytes | memoryview) -> bytes:
         """The answer to one frame, for any bytes whatever."""
-        refusals = FAILURES
+        refusals: Refusals = FAILURES
         try:
             request = agent.decode(frame)
             if isinstance(request, agent.Extension) and request.name == agent.SESSION_BIND:
@@ -221,13 +221,13 @@ def _remote(caller: Caller) -> bool:
 def _check_signature(asked: agent.SessionBind) -> None:
     blob = asked.host_key
     if certificates.is_certificate(blob):
-        key = certificates.decode(blob).public_key
+        key = certificates.decode(blob).public
     else:
         key = keys.decode(blob)
     signatures.verify(key, asked.signature, asked.session_id)
 
 
-HANDLERS: Final[dict[type, Callable[[AgentDoor, Caller, object], bytes]]] = {
+HANDLERS: Final[dict[type, Callable[[AgentDoor, Caller, Any], bytes]]] = {
     agent.RequestIdentities: AgentDoor.list,
     agent.SignRequest: AgentDoor.sign,
     agent.AddIdentity: AgentDoor.add,
