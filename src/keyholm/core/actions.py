@@ -152,6 +152,13 @@ class RestoreWithdrawn:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadModule:
+    """A vendor's PKCS#11 module, named by a client of the agent."""
+
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
 class AddCertificate:
     key: Key
     blob: bytes
@@ -184,6 +191,7 @@ Action = (
     | OpenDoor
     | Withdraw
     | RestoreWithdrawn
+    | LoadModule
     | AddCertificate
     | RemoveCertificate
 )

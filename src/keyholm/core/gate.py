@@ -578,6 +578,13 @@ def _restore_withdrawn(gate: Gate, action: actions.RestoreWithdrawn) -> int:
     return action.door.restore_withdrawn()
 
 
+def _load_module(gate: Gate, action: actions.LoadModule) -> None:
+    raise AbilityMissing(
+        f"{action.provider!r} was not loaded: the agent does not load PKCS#11 modules yet.",
+        remedy="Use it with `PKCS11Provider` in ssh_config meanwhile.",
+    )
+
+
 def _add_certificate(gate: Gate, action: actions.AddCertificate) -> None:
     gate.certificates.add(action.key, action.blob, action.name)
 
@@ -606,6 +613,7 @@ _PERFORM: Final[dict[type, Callable[[Gate, Any], object]]] = {
     actions.OpenDoor: _open_door,
     actions.Withdraw: _withdraw,
     actions.RestoreWithdrawn: _restore_withdrawn,
+    actions.LoadModule: _load_module,
     actions.AddCertificate: _add_certificate,
     actions.RemoveCertificate: _remove_certificate,
 }

@@ -25,6 +25,8 @@ def place(token: Token) -> str:
 
 def target(action: actions.Action) -> str:
     """What it is done to."""
+    if isinstance(action, actions.LoadModule):
+        return action.provider[:256]
     for attribute in ("key", "token", "door", "store"):
         found = getattr(action, attribute, None)
         if isinstance(found, Key):

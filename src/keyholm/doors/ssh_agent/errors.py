@@ -11,6 +11,8 @@ from keyholm.wire.ssh.agent import ExtensionFailure, Failure
 
 Refusals = Mapping[type[KeyholmError], Failure | ExtensionFailure]
 
-FAILURES: Final[Refusals] = {kind: Failure() for kind in leaves()}
+_KINDS: Final[tuple[type[KeyholmError], ...]] = (KeyholmError, *leaves())
+
+FAILURES: Final[Refusals] = {kind: Failure() for kind in _KINDS}
 # An extension that is known and refused says so (RFC 9987, section 3.8).
-EXTENSION_FAILURES: Final[Refusals] = {kind: ExtensionFailure() for kind in leaves()}
+EXTENSION_FAILURES: Final[Refusals] = {kind: ExtensionFailure() for kind in _KINDS}

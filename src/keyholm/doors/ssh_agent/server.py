@@ -7,7 +7,7 @@ from functools import partial
 from socket import socket
 from typing import Any, Final
 
-from keyholm.core.actions import CloseDoor, Destroy, ImportKey, OpenDoor, Withdraw
+from keyholm.core.actions import CloseDoor, Destroy, ImportKey, LoadModule, OpenDoor, Withdraw
 from keyholm.core.caller import Caller, Door, Peer, Process
 from keyholm.core.destination import Binding
 from keyholm.core.errors import (
@@ -16,7 +16,6 @@ from keyholm.core.errors import (
     KeyholmError,
     KeyNotFound,
     LimitExceeded,
-    Unsupported,
     name_in,
 )
 from keyholm.core.gate import Gate
@@ -207,11 +206,13 @@ class AgentDoor:
         caller.memory.clear()  # what was decided before, was decided for another connection
         return SUCCESS
 
-    def smartcard(self, caller: Caller, request: object) -> bytes:
-        raise Unsupported(
-            "This agent does not load PKCS#11 modules yet.",
-            remedy="Use the module with `PKCS11Provider` in ssh_config meanwhile.",
-        )
+    def load_module(self, caller: Caller, request: agent.AddSmartcardKey) -> bytes:
+        self.gate.manage(caller, LoadModule(request.provider))
+        return SUCCESS
+
+    def unload_module(self, caller: Caller, request: agent.RemoveSmartcardKey) -> bytes:
+        """A module that is not loaded is gone already (OpenSSH 10.5)."""
+        return SUCCESS
 
 
 def _remote(caller: Caller) -> bool:
@@ -238,7 +239,7 @@ HANDLERS: Final[dict[type, Callable[[AgentDoor, Caller, Any], bytes]]] = {
     agent.Lock: AgentDoor.close,
     agent.Unlock: AgentDoor.open,
     agent.Extension: AgentDoor.extension,
-    agent.AddSmartcardKey: AgentDoor.smartcard,
-    agent.AddSmartcardKeyConstrained: AgentDoor.smartcard,
-    agent.RemoveSmartcardKey: AgentDoor.smartcard,
+    agent.AddSmartcardKey: AgentDoor.load_module,
+    agent.AddSmartcardKeyConstrained: AgentDoor.load_module,
+    agent.RemoveSmartcardKey: AgentDoor.unload_module,
 }
