@@ -1,266 +1,81 @@
-"""Private SSH keys, as the agent protocol and key files spell them (RFC 9987, PROTOCOL.key).
+"""Private SSH keys: values, their layout, and the files they are kept in.
 
-Secret fields are `memoryview`s into the buffer that the key was received in, big-endian and
-without sign byte if they are numbers. Whoever owns that buffer wipes it; a value here is good
-for as long as it is not. `repr` never shows them.
+Reads OpenSSH's own format and, through cryptography, PEM (PKCS#1, SEC 1, PKCS#8), encrypted or
+not; writes OpenSSH's. Python and cryptography make copies of what passes through them: files are
+best read in a process that does little else and ends soon.
 """
 
+import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, cast
 
-from keyholm.wire.codec import (
-    BYTE,
-    MPINT,
-    MPINT_VIEW,
-    STRING,
-    TEXT,
-    VIEW,
-    Codec,
-    Malformed,
-    Reader,
-    fixed_view,
+from keyholm.wire import bcrypt_pbkdf
+from keyholm.wire.bcrypt_pbkdf import Kdf
+from keyholm.wire.codec import STRING, TEXT, Bytes, Malformed, Reader
+from keyholm.wire.ssh import certificates, keys
+from keyholm.wire.ssh.openssh_file import (
+    Allocate,
+    is_openssh,
+    open_file,
+    padding_is_right,
+    seal_file,
 )
-from keyholm.wire.ssh import certificates
-from keyholm.wire.ssh.keys import (
-    APPLICATION,
-    FIELDS,
-    Curve,
-    Dsa,
-    Ecdsa,
-    Ed25519,
-    MlDsa44Ed25519,
-    PublicKey,
-    Rsa,
-    SkEcdsa,
-    SkEd25519,
-    type_name,
-)
+from keyholm.wire.ssh.openssh_file import PassphraseNeeded as PassphraseNeeded
+from keyholm.wire.ssh.openssh_file import PassphraseWrong as PassphraseWrong
+from keyholm.wire.ssh.pem import read_pem
+from keyholm.wire.ssh.private_halves import halves_match as halves_match
+from keyholm.wire.ssh.private_layouts import PRIVATE as PRIVATE
+from keyholm.wire.ssh.private_types import Private as Private
+from keyholm.wire.ssh.private_types import PrivateDsa as PrivateDsa
+from keyholm.wire.ssh.private_types import PrivateEcdsa as PrivateEcdsa
+from keyholm.wire.ssh.private_types import PrivateEd25519 as PrivateEd25519
+from keyholm.wire.ssh.private_types import PrivateKey as PrivateKey
+from keyholm.wire.ssh.private_types import PrivateMlDsa44Ed25519 as PrivateMlDsa44Ed25519
+from keyholm.wire.ssh.private_types import PrivateRsa as PrivateRsa
+from keyholm.wire.ssh.private_types import PrivateSkEcdsa as PrivateSkEcdsa
+from keyholm.wire.ssh.private_types import PrivateSkEd25519 as PrivateSkEd25519
+from keyholm.wire.ssh.private_types import PrivateWithCertificate as PrivateWithCertificate
+
+# As ssh-keygen does from OpenSSH 9.4 on.
+ROUNDS = 24
 
 
-@dataclass(frozen=True, slots=True)
-class PrivateEd25519:
-    public: Ed25519
-    seed: memoryview = field(repr=False)
+def _ordinary_memory(size: int) -> memoryview:
+    return memoryview(bytearray(size))
 
 
-@dataclass(frozen=True, slots=True)
-class PrivateEcdsa:
-    public: Ecdsa
-    scalar: memoryview = field(repr=False)
+def read_file(
+    data: Bytes,
+    passphrase: Bytes | None,
+    *,
+    kdf: Kdf = bcrypt_pbkdf.derive,
+    allocate: Allocate = _ordinary_memory,
+) -> tuple[Private, str]:
+    """The key and its comment. Its secret fields lie in memory that `allocate` gave."""
+    if not is_openssh(data):
+        return read_pem(data, passphrase, allocate), ""
+    opened = open_file(data, passphrase, kdf=kdf, allocate=allocate)
+    reader = Reader(opened.secret)
+    private = PRIVATE.read(reader)
+    comment = STRING.read(reader)
+    if not padding_is_right(reader.rest()):
+        raise Malformed("a private key with other padding than it should have")
+    # The outer half is there for all to read, and for all to change.
+    if certificates.plain_blob(opened.public) != keys.encode(private.public):
+        raise Malformed("a private key whose two public halves differ")
+    return private, comment.decode(errors="replace")
 
 
-@dataclass(frozen=True, slots=True)
-class PrivateRsa:
-    public: Rsa
-    d: memoryview = field(repr=False)
-    iqmp: memoryview = field(repr=False)
-    p: memoryview = field(repr=False)
-    q: memoryview = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class PrivateDsa:
-    public: Dsa
-    x: memoryview = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class PrivateSkEd25519:
-    """What the authenticator needs to find its key again; the key itself never leaves it."""
-
-    public: SkEd25519
-    flags: int
-    key_handle: memoryview = field(repr=False)
-    reserved: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class PrivateSkEcdsa:
-    """As `PrivateSkEd25519`."""
-
-    public: SkEcdsa
-    flags: int
-    key_handle: memoryview = field(repr=False)
-    reserved: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class PrivateMlDsa44Ed25519:
-    public: MlDsa44Ed25519
-    mldsa_seed: memoryview = field(repr=False)
-    ed25519_seed: memoryview = field(repr=False)
-
-
-PrivateKey = (
-    PrivateEd25519
-    | PrivateEcdsa
-    | PrivateRsa
-    | PrivateDsa
-    | PrivateSkEd25519
-    | PrivateSkEcdsa
-    | PrivateMlDsa44Ed25519
-)
-
-
-@dataclass(frozen=True, slots=True)
-class PrivateWithCertificate:
-    """A private key with the certificate of its public half."""
-
-    certificate: bytes
-    private: PrivateKey
-
-    @property
-    def public(self) -> PublicKey:
-        return self.private.public
-
-
-Private = PrivateKey | PrivateWithCertificate
-
-
-_SEED = fixed_view(64, "an Ed25519 private key")
-_SEEDS = fixed_view(64, "an ML-DSA-44 with Ed25519 private key")
-
-
-def _number(reader: Reader) -> memoryview:
-    number = MPINT_VIEW.read(reader)
-    if not number:
-        raise Malformed("a private number that is zero")
-    return number
-
-
-def _read_ed25519(reader: Reader, public: Ed25519) -> PrivateEd25519:
-    both = _SEED.read(reader)
-    if both[32:] != public.point:
-        raise Malformed("an Ed25519 key whose two public halves differ")
-    return PrivateEd25519(public, both[:32])
-
-
-def _write_ed25519(key: PrivateEd25519) -> bytes:
-    return STRING.write(bytes(key.seed) + key.public.point)
-
-
-def _read_rsa(reader: Reader, public: Rsa) -> PrivateRsa:
-    d, iqmp, p, q = (_number(reader) for _ in range(4))
-    return PrivateRsa(public, d, iqmp, p, q)
-
-
-def _write_rsa(key: PrivateRsa) -> bytes:
-    return b"".join(map(MPINT_VIEW.write, (key.d, key.iqmp, key.p, key.q)))
-
-
-def _read_rsa_public(reader: Reader) -> Rsa:
-    modulus, exponent = STRING.read(reader), STRING.read(reader)
-    return cast(Rsa, FIELDS["ssh-rsa"].read(Reader(STRING.write(exponent) + STRING.write(modulus))))
-
-
-def _write_sk(key: PrivateSkEd25519 | PrivateSkEcdsa) -> bytes:
-    return BYTE.write(key.flags) + VIEW.write(key.key_handle) + STRING.write(key.reserved)
-
-
-def _read_composite(reader: Reader, public: MlDsa44Ed25519) -> PrivateMlDsa44Ed25519:
-    both = _SEEDS.read(reader)
-    return PrivateMlDsa44Ed25519(public, both[:32], both[32:])
-
-
-def _write_composite(key: PrivateMlDsa44Ed25519) -> bytes:
-    return STRING.write(bytes(key.mldsa_seed) + bytes(key.ed25519_seed))
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """A private key of one type: its public half or a certificate, then the secret half."""
-
-    public: Codec[Any]
-    write_secret: Callable[[Any], bytes]
-    read_secret: Callable[[Reader, Any], PrivateKey]
-    # What comes once more after a certificate, though the certificate has said it.
-    repeated: Codec[Any] | None = None
-    repeated_part: Callable[[Any], Any] = lambda public: public
-
-
-def _ecdsa(name: str) -> _Layout:
-    return _Layout(
-        FIELDS[name],
-        lambda key: MPINT_VIEW.write(key.scalar),
-        lambda reader, public: PrivateEcdsa(public, _number(reader)),
-    )
-
-
-_ED25519, _SK_ED25519 = FIELDS["ssh-ed25519"], FIELDS["sk-ssh-ed25519@openssh.com"]
-# RSA numbers come in another order than in a public blob.
-_RSA: Codec[Rsa] = Codec(
-    write=lambda key: MPINT.write(key.modulus) + MPINT.write(key.exponent),
-    read=_read_rsa_public,
-)
-
-LAYOUTS: dict[str, _Layout] = {
-    "ssh-ed25519": _Layout(_ED25519, _write_ed25519, _read_ed25519, repeated=_ED25519),
-    **{f"ecdsa-sha2-{curve}": _ecdsa(f"ecdsa-sha2-{curve}") for curve in Curve},
-    "ssh-rsa": _Layout(_RSA, _write_rsa, _read_rsa),
-    "ssh-dss": _Layout(
-        FIELDS["ssh-dss"],
-        lambda key: MPINT_VIEW.write(key.x),
-        lambda reader, public: PrivateDsa(public, _number(reader)),
-    ),
-    "sk-ssh-ed25519@openssh.com": _Layout(
-        _SK_ED25519,
-        _write_sk,
-        lambda reader, public: PrivateSkEd25519(
-            public, BYTE.read(reader), VIEW.read(reader), STRING.read(reader)
-        ),
-        repeated=_SK_ED25519,
-    ),
-    "sk-ecdsa-sha2-nistp256@openssh.com": _Layout(
-        FIELDS["sk-ecdsa-sha2-nistp256@openssh.com"],
-        _write_sk,
-        lambda reader, public: PrivateSkEcdsa(
-            public, BYTE.read(reader), VIEW.read(reader), STRING.read(reader)
-        ),
-        repeated=APPLICATION,
-        repeated_part=lambda public: public.application,
-    ),
-    "ssh-mldsa44-ed25519@openssh.com": _Layout(
-        FIELDS["ssh-mldsa44-ed25519@openssh.com"], _write_composite, _read_composite
-    ),
-}
-
-
-def _read(reader: Reader) -> Private:
-    name = TEXT.read(reader)
-    if layout := LAYOUTS.get(name):
-        return layout.read_secret(reader, layout.public.read(reader))
-    if plain := certificates.PLAIN_TYPES.get(name):
-        return _read_certified(reader, name, LAYOUTS[plain])
-    raise Malformed(f"no private key has the type {name[:80]!r}")
-
-
-def _read_certified(reader: Reader, name: str, layout: _Layout) -> PrivateWithCertificate:
-    blob = STRING.read(reader)
-    certificate = certificates.decode(blob)
-    if certificate.type_name != name:
-        raise Malformed("a private key whose certificate is of another type")
-    public = certificate.public
-    if layout.repeated and layout.repeated.read(reader) != layout.repeated_part(public):
-        raise Malformed("a private key that is not its certificate's")
-    return PrivateWithCertificate(blob, layout.read_secret(reader, public))
-
-
-def _write(key: Private) -> bytes:
-    if isinstance(key, PrivateWithCertificate):
-        return _write_certified(key)
-    name = type_name(key.public)
-    layout = LAYOUTS[name]
-    return TEXT.write(name) + layout.public.write(key.public) + layout.write_secret(key)
-
-
-def _write_certified(key: PrivateWithCertificate) -> bytes:
-    name = type_name(key.public)
-    layout = LAYOUTS[name]
-    head = TEXT.write(certificates.certified(name)) + STRING.write(key.certificate)
-    if layout.repeated:
-        head += layout.repeated.write(layout.repeated_part(key.public))
-    return head + layout.write_secret(key.private)
-
-
-PRIVATE: Codec[Private] = Codec(write=_write, read=_read)
+def write_file(
+    private: Private,
+    comment: str,
+    passphrase: Bytes | None,
+    *,
+    rounds: int = ROUNDS,
+    kdf: Kdf = bcrypt_pbkdf.derive,
+    random: Callable[[int], bytes] = secrets.token_bytes,
+) -> bytes:
+    """The key as `ssh-keygen` would write it, encrypted if there is a passphrase."""
+    secret = PRIVATE.write(private) + TEXT.write(comment)
+    certificate = private.certificate if isinstance(private, PrivateWithCertificate) else b""
+    public = certificate or keys.encode(private.public)
+    return seal_file(public, secret, passphrase, rounds=rounds, kdf=kdf, random=random)
