@@ -34,7 +34,7 @@ from keyholm.core.errors import (
     TokenLocked,
 )
 from keyholm.core.inventory import Inventory
-from keyholm.core.model import Input, Key, Mechanism, Message, spelling
+from keyholm.core.model import Input, Key, KeyId, Mechanism, Message, spelling
 from keyholm.core.policy import (
     OPEN,
     Decision,
@@ -67,6 +67,7 @@ from keyholm.core.store import (
     Unlocks,
 )
 from keyholm.core.usage import Counts
+from keyholm.wire.ssh import keys
 from keyholm.wire.ssh.sshsig import SshSig
 from keyholm.wire.ssh.userauth import UserAuth
 
@@ -139,14 +140,16 @@ class Gate:
         known = self._visible.get(caller.uid)
         if known is not None and known[0] == epoch:
             return known[1], known[2]
-        keys = tuple(key for token in tokens for key in self.inventory.snapshot(token).keys)
-        constrained = any(self.policy(key).destinations for key in keys)
-        self._visible[caller.uid] = (epoch, keys, constrained)
-        return keys, constrained
+        found = tuple(key for token in tokens for key in self.inventory.snapshot(token).keys)
+        constrained = any(self.policy(key).is_constrained for key in found)
+        self._visible[caller.uid] = (epoch, found, constrained)
+        return found, constrained
 
     def _shown(self, caller: Caller, key: Key) -> bool:
-        destinations = self.policy(key).destinations
-        return not destinations or visible(destinations, caller.bindings, caller.bind_attempted)
+        return all(
+            visible(part.destinations, caller.bindings, caller.bind_attempted)
+            for part in self.policy(key).parts
+        )
 
     def key_of_identity(self, caller: Caller, identity: bytes) -> Key | None:
         """The key that an agent's client names by a blob: a public key or a certificate."""
@@ -273,10 +276,8 @@ class Gate:
                 permit.consent = self._consent.obtain(
                     caller, use.key, decision.consent, permit.context
                 )
-            if permit.again:
-                lasting = permit.policy.max_uses > 0
-                if lasting or permit.policy.rate is not None:
-                    self._count(use.key, permit.policy)
+            if permit.again and permit.policy.is_counted:
+                self._count(use.key, permit.policy)
         except KeyholmError as error:
             rule = decision.rule
             self._failed(caller, use, data, error, begun, rule=rule, context=permit.context)
@@ -284,12 +285,20 @@ class Gate:
 
     def _count(self, key: Key, policy: Policy) -> None:
         """Counted before the use, so that neither a crash nor a race gives one more."""
-        most = policy.max_uses
-        if not self._counts.count(key.id, self._wall(), most=most, lasting=most > 0):
+        most = policy.most_uses
+        # A key that ssh-add handed over ends with the daemon, and its count with it.
+        lasting = most > 0 and key.place.store != management.MEMORY
+        if not self._counts.count(key.id, self._wall(), most=most, lasting=lasting):
             raise PolicyForbids(
                 f"{key.label} was good for {most} uses, and all are used up.",
                 remedy="`keyholm policy` can give it more.",
             )
+
+    def forget_uses(self, action: actions.ImportKey) -> None:
+        """A key that is handed over anew begins to count anew, unless it lasts elsewhere."""
+        key_id = KeyId(keys.key_id(action.private.public))
+        if all(key.place.store == management.MEMORY for key in self.inventory.with_id(key_id)):
+            self._counts.forget(key_id)
 
     def _sign_after_unlock(
         self, caller: Caller, permit: _Permit, data: Input, error: TokenLocked, begun: float
@@ -327,8 +336,6 @@ class Gate:
             process=caller.process,
             bindings=tuple(caller.bindings),
             bind_attempted=caller.bind_attempted,
-            key_blob=key.blob,
-            application=key.application,
             operation=use.operation,
             mechanism=use.mechanism,
             input=data,
@@ -439,14 +446,14 @@ class Gate:
             case _:
                 return ""
 
-    def _prove(self, token: Token | None, proof: Secret | None, reason: str) -> None:
+    def _prove(self, token: object, proof: Secret | None, reason: str) -> None:
         if not isinstance(token, Unlocks):
             raise ProofNeeded(f"{reason} wants fresh proof, and this token has none to give.")
         if not token.guarded:
             return  # a throw-away token: its file is as open as its owner's uid
         if proof is None:
             raise ProofNeeded(
-                f"{reason} wants the passphrase of {token.label}.",
+                f"{reason} wants the passphrase of {_label(token)}.",
                 remedy="Give the passphrase of the token.",
             )
         token.verify(proof)
@@ -486,11 +493,16 @@ def _may_see(caller: Caller, token: Token) -> bool:
     return caller.uid in (0, token.owner) or caller.uid in token.accepted_uids
 
 
+def _label(owner: object) -> str:
+    return getattr(owner, "label", "") or getattr(owner, "name", "") or "This store"
+
+
 def _ability(owner: object, ability: type[Ability]) -> Ability:
     if isinstance(owner, ability):
         return owner
-    name = getattr(owner, "label", None) or getattr(owner, "name", "This store")
-    raise AbilityMissing(f"{name} cannot do this: it has no {ability.__name__.lower()} ability.")
+    raise AbilityMissing(
+        f"{_label(owner)} cannot do this: it has no {ability.__name__.lower()} ability."
+    )
 
 
 # Each performs one action, and gives what `manage` gives for it.
@@ -502,6 +514,7 @@ def _generate(gate: Gate, action: actions.Generate) -> Key:
 
 def _import(gate: Gate, action: actions.ImportKey) -> Key:
     token = _ability(action.token, Imports)
+    gate.forget_uses(action)
     return token.import_key(action.private, action.handover, action.policy)
 
 

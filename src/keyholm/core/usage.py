@@ -52,6 +52,11 @@ class Counts:
             self._recent.setdefault(key, deque(maxlen=RECENT)).append(now)
             return True
 
+    def forget(self, key: KeyId) -> None:
+        with self._lock:
+            self._uses.pop(key, None)
+            self._recent.pop(key, None)
+
     def _write(self) -> None:
         if self._path is None:
             return

@@ -1,0 +1,52 @@
+"""May this caller use this key this way? Pure: facts in, a decision with its reason out.
+
+`model` says what a policy is, `text` how it is written, `decide` what follows from it,
+`combine` how two of them compare.
+"""
+
+from keyholm.core.policy.combine import loosens, tighten
+from keyholm.core.policy.decide import (
+    ConsentNeeded,
+    Decision,
+    Files,
+    Request,
+    Step,
+    Usage,
+    context_of,
+    decide,
+    explain,
+)
+from keyholm.core.policy.model import (
+    OPEN,
+    CallerRule,
+    Confirm,
+    Hours,
+    Policy,
+    Rate,
+    from_constraints,
+)
+from keyholm.core.policy.text import parse, policy_hash, write
+
+__all__ = [
+    "OPEN",
+    "CallerRule",
+    "Confirm",
+    "ConsentNeeded",
+    "Decision",
+    "Files",
+    "Hours",
+    "Policy",
+    "Rate",
+    "Request",
+    "Step",
+    "Usage",
+    "context_of",
+    "decide",
+    "explain",
+    "from_constraints",
+    "loosens",
+    "parse",
+    "policy_hash",
+    "tighten",
+    "write",
+]

@@ -1,0 +1,103 @@
+"""What a policy can say. Every field has a default that forbids nothing."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from keyholm.core.caller import Door
+from keyholm.core.destination import Destination, from_wire
+from keyholm.wire.ssh.constraints import RestrictDestination
+
+MINUTES_OF_DAY: Final = 24 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class CallerRule:
+    """Matches a caller of whom everything that is said here is true."""
+
+    uid: int | None = None
+    executable: str = ""  # an absolute path; see `decide` for what it is worth
+    unit: str = ""  # systemd unit
+    forwarded: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Whether a human is asked: at each use, or once in some minutes for a program."""
+
+    asked: bool = False
+    minutes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `burst` uses at once, `per_minute` in the long run."""
+
+    per_minute: int
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """Days of the week (Monday is 0) and minutes of the day; `end` may be past midnight."""
+
+    days: frozenset[int]
+    start: int
+    end: int
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The rules of one key."""
+
+    allow: tuple[CallerRule, ...] = ()  # empty: anybody who may use the token
+    deny: tuple[CallerRule, ...] = ()
+    doors: frozenset[Door] | None = None
+    operations: frozenset[str] | None = None
+    mechanisms: frozenset[str] | None = None
+    namespaces: frozenset[str] = frozenset()  # of SSHSIG
+    destinations: tuple[Destination, ...] = ()
+    readable: bool = False  # signs only SSH logins and SSHSIG, which the gate can read
+    hours: Hours | None = None
+    expires: float | None = None  # seconds since the epoch
+    max_uses: int = 0  # 0: no limit
+    rate: Rate | None = None
+    confirm: Confirm = Confirm()
+    also: tuple["Policy", ...] = ()  # other policies that must agree
+
+    @property
+    def parts(self) -> tuple["Policy", ...]:
+        """This one and those that must agree, none of which has others in turn."""
+        return (self, *self.also)
+
+    @property
+    def most_uses(self) -> int:
+        """The smallest limit of all parts; 0: none."""
+        return min((part.max_uses for part in self.parts if part.max_uses), default=0)
+
+    @property
+    def is_counted(self) -> bool:
+        return any(part.max_uses or part.rate for part in self.parts)
+
+    @property
+    def is_constrained(self) -> bool:
+        return any(part.destinations for part in self.parts)
+
+
+OPEN: Final = Policy()
+
+
+def from_constraints(
+    *,
+    confirm: bool,
+    max_uses: int,
+    destinations: RestrictDestination | None,
+    readable_only: bool = False,
+) -> Policy:
+    """What `ssh-add` asked for, as a policy."""
+    return Policy(
+        destinations=from_wire(destinations),
+        readable=readable_only,
+        max_uses=max_uses,
+        confirm=Confirm(asked=confirm),
+    )
