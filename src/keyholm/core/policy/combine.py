@@ -30,7 +30,7 @@ def loosens(new: Policy, old: Policy) -> list[str]:
     ]
     if not set(old.also) <= set(new.also):
         loose.append("also")
-    if (new.namespaces or old.namespaces) and (new.destinations or old.destinations):
+    if old.namespaces or old.destinations:
         # Both together allow what is in either: compare them as a pair.
         same = (new.namespaces, new.destinations) == (old.namespaces, old.destinations)
         if not same and "namespaces" not in loose:
