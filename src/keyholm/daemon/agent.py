@@ -34,6 +34,7 @@ SOCKET_VARIABLE: Final = "SSH_AUTH_SOCK"
 PID_VARIABLE: Final = "SSH_AGENT_PID"
 DEFAULT_PROVIDERS: Final = "/usr/lib*/*,/usr/local/lib*/*"
 FIRST_ACTIVATED: Final = 3  # sd_listen_fds(3)
+OBEYED: Final = frozenset({signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1})
 FATAL: Final = 255  # as OpenSSH's fatal() exits
 SAFE: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%_-+=:,./")
 UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -193,6 +194,8 @@ def run(line: CommandLine) -> int:
         return 0
     if line.kill:
         return _kill_agent(line)
+    # From here on a signal must wait until somebody removes the socket for it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, OBEYED)
     listening = _activated(line) or _listen(line)
     if line.stays:
         if listening.path:
@@ -221,7 +224,8 @@ def _announce(line: CommandLine, listening: Listening, pid: int) -> int:
         _say(f"echo Agent pid {pid};")
         return 0
     environment = {**os.environ, SOCKET_VARIABLE: listening.path, PID_VARIABLE: str(pid)}
-    # Python ignores SIGPIPE and a program that we become would inherit that.
+    # A program that we become inherits what is blocked, and that Python ignores SIGPIPE.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, OBEYED)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         os.execvpe(line.command[0], line.command, environment)  # noqa: S606 - the user's own

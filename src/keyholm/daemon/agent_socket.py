@@ -9,7 +9,6 @@ hosts does not fill up; the hash keeps one host from judging another's.
 
 import errno
 import os
-import secrets
 import socket
 import stat
 import time
@@ -57,12 +56,20 @@ def listen_in_home(home: Path) -> Listening:
             continue
     prefix = f"{home}/.ssh/agent/s.{host_hash()}.agent."
     while True:
-        path = prefix + "".join(secrets.choice(LETTERS) for _ in range(RANDOM_LENGTH))
+        path = prefix + _random_letters(RANDOM_LENGTH)
         try:
             return listen_at(path)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
+
+
+def _random_letters(count: int) -> str:
+    # Not by `secrets`: its imports take longer than all else that is done here. Numbers
+    # beyond the last whole round of letters are left out, so that each is as likely.
+    fair = 256 - 256 % len(LETTERS)
+    letters = [LETTERS[byte % len(LETTERS)] for byte in os.urandom(4 * count) if byte < fair]
+    return "".join(letters[:count])
 
 
 def listen_in_tmp() -> Listening:

@@ -49,7 +49,9 @@ class Stat:
 
     command: str
     parent: int
+    group: int
     terminal: int
+    foreground: int  # the process group in the foreground of that terminal
     start: int
 
 
@@ -160,7 +162,9 @@ def parse_stat(line: str) -> Stat:
     return Stat(
         command=printable(line[opening + 1 : closing]),
         parent=int(rest[1]),
+        group=int(rest[2]),
         terminal=int(rest[4]),
+        foreground=int(rest[5]),
         start=int(rest[19]),
     )
 

@@ -37,10 +37,13 @@ Handler = Callable[[Any, Secret | None, socket.socket], tuple[messages.Reply, Se
 Handlers = Mapping[type[Any], Handler]
 
 
-def start(make_handlers: Callable[[], Handlers]) -> StewardClient:
+def start(
+    make_handlers: Callable[[], Handlers], *, at_end: Callable[[], None] = lambda: None
+) -> StewardClient:
     """Fork the steward. Call it before the first thread and before any key is loaded.
 
     `make_handlers` is called in the new process, which may take its time: requests wait.
+    `at_end` is called there when the keeper is gone, however it went.
     """
     # Packets, so that each new channel's descriptor comes with exactly one byte.
     ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
@@ -52,6 +55,7 @@ def start(make_handlers: Callable[[], Handlers]) -> StewardClient:
     try:
         _become_steward(theirs)
         Steward(theirs, make_handlers()).serve()
+        at_end()
         status = 0
     except Exception:  # noqa: BLE001 - the last stop of this process; said, then it ends
         sys.excepthook(*sys.exc_info())
@@ -66,6 +70,7 @@ def _become_steward(master: socket.socket) -> None:
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # programs would inherit what is blocked
     keep = master.fileno()
     os.closerange(FIRST_DESCRIPTOR, keep)
     os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
