@@ -1,140 +1,136 @@
-"""The command `keyholm`. Only the command that is asked for is imported.
+"""`keyholm`: finds the module of the subcommand, and imports no other.
 
-exit status   0  done                     66  no such key, token or certificate
-              1  found something wrong    69  not available now (no daemon, locked, no token)
-             64  wrong usage              70  a fault of keyholm itself
-             65  bad input                74  a file or device failed
-                                          77  refused
+A subcommand is a line of `COMMANDS` and a module with `add_parser(subparsers)`, which names
+the function that runs it by `set_defaults(run=...)`. That function gives the exit status.
 """
 
-import argparse
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
-from importlib import import_module
-from typing import Final, NoReturn
+from typing import Final
 
-from keyholm.cli.errors import exit_status
+from keyholm.cli.exit_status import INTERRUPTED, USAGE, exit_status
+from keyholm.cli.parser import Parser
 from keyholm.core.errors import KeyholmError
 
-# Name: module, function that describes it to argparse, one line of help.
-COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
-    "init": ("home", "add_init", "make a home and its first token"),
-    "serve": ("daemon", "add_serve", "run the daemon in the foreground"),
-    "status": ("daemon", "add_status", "what the daemon does and where its keys are"),
-    "new": ("keys", "add_new", "make a key"),
-    "list": ("keys", "add_list", "list the keys"),
-    "show": ("keys", "add_show", "everything about one key"),
-    "import": ("keys", "add_import", "take over private keys from files"),
-    "export": ("keys", "add_export", "write out a public key, or an exportable private one"),
-    "rm": ("keys", "add_rm", "destroy a key"),
-    "rename": ("keys", "add_rename", "call a key otherwise"),
-    "sign": ("keys", "add_sign", "sign a file"),
-    "lock": ("tokens", "add_lock", "lock a token, or all"),
-    "unlock": ("tokens", "add_unlock", "unlock a token"),
-    "passwd": ("tokens", "add_passwd", "change a token's passphrase, or make a recovery code"),
-    "backup": ("tokens", "add_backup", "write a token with all its keys to an encrypted file"),
-    "restore": ("tokens", "add_restore", "make a token from a backup"),
-    "token": ("tokens", "add_token", "make, list and remove tokens"),
-    "policy": ("policy", "add_policy", "who may use a key, for what, when and how often"),
-    "certificate": ("certificates", "add_certificate", "put SSH certificates beside their keys"),
-    "agent": ("daemon", "add_agent", "offer keys again that ssh-add took away"),
-    "log": ("log", "add_parser", "the audit trail: show, verify, prove, export"),
-    "why": ("why", "add_why", "the last refusals, and what to do about them"),
-    "doctor": ("doctor", "add_doctor", "look for what is wrong"),
-    "env": ("shell", "add_env", "environment variables for a shell"),
-    "ssh-config": ("ssh_config", "add_ssh_config", "lines for ~/.ssh/config"),
-    "config": ("daemon", "add_config", "check the configuration"),
-    "completion": ("shell", "add_completion", "completion for bash, zsh or fish"),
-    "schema": ("shell", "add_schema", "the schema of the control protocol and of --json"),
-    "version": ("shell", "add_version", "the version"),
+# Groups as `keyholm --help` shows them: command, its module, one line about it.
+COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
+    "Begin": (
+        ("init", "init", "make a home with its first token"),
+        ("serve", "serve", "run the daemon in the foreground"),
+        ("status", "status", "show the daemon, its doors and its tokens"),
+        ("env", "env", "print the line that points a shell at the agent"),
+        ("doctor", "doctor", "look for what is wrong, and say what to do"),
+    ),
+    "Keys": (
+        ("new", "new", "make a key"),
+        ("list", "list_keys", "list the keys"),
+        ("show", "show", "show one key with all that is known of it"),
+        ("import", "import_keys", "take over key files, or all of ~/.ssh"),
+        ("export", "export", "print a public key, or write an exportable private one"),
+        ("rename", "rename", "give a key another name"),
+        ("rm", "remove", "destroy a key"),
+        ("certificate", "certificate", "put an SSH certificate beside its key"),
+        ("ssh-config", "ssh_config", "print or write what ssh wants in its configuration"),
+        ("agent", "agent", "offer keys again that ssh-add -d withdrew"),
+    ),
+    "Tokens": (
+        ("unlock", "unlock", "open a token with its passphrase"),
+        ("lock", "lock", "close a token, or all"),
+        ("passwd", "passwd", "change a passphrase or make a recovery code"),
+        ("backup", "backup", "write a token to one encrypted file"),
+        ("restore", "restore", "make a token from a backup"),
+        ("token", "token", "make or remove a token"),
+    ),
+    "Rules and record": (
+        ("policy", "policy", "show, change or explain who may use a key"),
+        ("log", "log", "show, verify and export the trail"),
+        ("why", "why", "tell why the last requests were refused"),
+        ("config", "config", "check the configuration"),
+    ),
+    "More": (
+        ("completion", "completion", "print the completions of a shell"),
+        ("schema", "schema", "print the shapes of the control protocol and of --json"),
+        ("version", "version", "print the version"),
+    ),
 }
+HELP_OPTIONS: Final = ("-h", "--help", "help")
 
 
-class Parser(argparse.ArgumentParser):
-    """Wrong usage is 64, as sysexits(3) has it."""
-
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        sys.stderr.write(f"{self.prog}: {message}\n")
-        sys.exit(os.EX_USAGE)
-
-
-def parser(only: str | None = None) -> Parser:
-    """The parser of one command, or of all."""
-    made = Parser(
-        prog="keyholm",
-        description="Every private key through every door, past one gate.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    made.add_argument("--version", action="store_true", help="print the version and end")
-    subparsers = made.add_subparsers(metavar="COMMAND", parser_class=Parser)
-    for name, (module, function, _) in COMMANDS.items():
-        if only in (None, name):
-            getattr(import_module(f"keyholm.cli.{module}"), function)(subparsers)
-    return made
-
-
-def overview() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:{width}}  {about}" for name, (_, _, about) in COMMANDS.items()]
-    return (
-        "usage: keyholm COMMAND [OPTION]...\n\n"
-        "Every private key through every door, past one gate.\n\n"
-        + "\n".join(lines)
-        + "\n\n`keyholm COMMAND --help` tells more. Nearly every command knows --json.\n"
-    )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if not given or given[0] in ("-h", "--help", "help"):
-        sys.stdout.write(overview())
-        return 0 if given else os.EX_USAGE
-    if given[0] == "--version":
-        given[0] = "version"
-    if given[0] not in COMMANDS:
-        return _unknown(given[0])
-    return run(given)
-
-
-def run(given: Sequence[str]) -> int:
-    options = parser(given[0]).parse_args(given)
+def main(words: Sequence[str] | None = None) -> int:
+    """The exit status; docs/reference/cli.md lists them."""
+    words = sys.argv[1:] if words is None else words
+    arguments = Namespace(json=False)
     try:
-        status: int = options.run(options)
+        if not words or words[0] in HELP_OPTIONS:
+            sys.stdout.write(overview())
+            return 0 if words else USAGE
+        parser = parser_for(["version" if words[0] == "--version" else words[0]])
+        parser.parse_args([words[0].removeprefix("--"), *words[1:]], arguments)
+        status: int = arguments.run(arguments)
         sys.stdout.flush()
     except KeyholmError as error:
-        return tell(error, as_json=getattr(options, "json", False))
+        return tell(error, as_json=arguments.json)
     except KeyboardInterrupt:
-        sys.stderr.write("\n")
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has left; Python would complain about it at the end.
+        # Whoever read our output has enough (`keyholm log | head`). Python would complain
+        # once more when it flushes at exit, so there must be somewhere to flush to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return 0
     return status
 
 
+def parser_for(names: Sequence[str]) -> Parser:
+    """The parser of these subcommands, or one that refuses a name that is none."""
+    from importlib import import_module
+
+    parser = Parser(prog="keyholm", add_help=False)
+    # Without `prog` argparse would format a usage to find it out.
+    subparsers = parser.add_subparsers(prog="keyholm", required=True)
+    modules = {command: module for command, module, _ in every_command()}
+    for name in names:
+        if name not in modules:
+            parser.error(f"there is no command {name!r}{_nearest(name, modules)}")
+        import_module(f"keyholm.cli.{modules[name]}").add_parser(subparsers)
+    return parser
+
+
+def every_command() -> list[tuple[str, str, str]]:
+    return [command for group in COMMANDS.values() for command in group]
+
+
+def _nearest(name: str, known: dict[str, str]) -> str:
+    from difflib import get_close_matches
+
+    nearest = get_close_matches(name, known, n=1)
+    return f"; did you mean `keyholm {nearest[0]}`?" if nearest else ""
+
+
+def overview() -> str:
+    lines = ["usage: keyholm COMMAND ...", ""]
+    for group, commands in COMMANDS.items():
+        lines.append(f"{group}:")
+        lines += [f"  {command:<12} {about}" for command, _, about in commands]
+        lines.append("")
+    lines.append("`keyholm COMMAND --help` tells more. Manual: docs/reference/cli.md")
+    return "\n".join(lines) + "\n"
+
+
 def tell(error: KeyholmError, *, as_json: bool) -> int:
-    """One line what, one line what to do."""
+    """Say on stderr what happened and what to do; with --json also on stdout."""
+    from keyholm.cli.output import Style, print_json, printable
+
     if as_json:
-        import json
-
-        told = {"kind": type(error).__name__, "what": error.what, "remedy": error.remedy}
-        sys.stdout.write(json.dumps({"error": told}, indent=2) + "\n")
-    sys.stderr.write(f"keyholm: {error.what}\n")
+        kind = type(error).__name__
+        print_json({"error": {"kind": kind, "what": error.what, "remedy": error.remedy}})
+        sys.stdout.flush()
+    style = Style(sys.stderr)
+    sys.stderr.write(f"{style.bad('keyholm:')} {printable(error.what)}\n")
     if error.remedy:
-        sys.stderr.write(f"     do: {error.remedy}\n")
+        sys.stderr.write(f"  {style.strong('do:')} {printable(error.remedy)}\n")
     return exit_status(error)
-
-
-def _unknown(name: str) -> int:
-    import difflib
-
-    near = difflib.get_close_matches(name, COMMANDS, 1)
-    hint = f"Did you mean `keyholm {near[0]}`?" if near else "`keyholm help` lists the commands."
-    sys.stderr.write(f"keyholm: there is no command {name!r}. {hint}\n")
-    return os.EX_USAGE
 
 
 if __name__ == "__main__":

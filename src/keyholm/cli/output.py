@@ -1,106 +1,144 @@
-"""What commands print: tables that fit, colour on terminals only, JSON, and a spinner."""
+"""What a command prints: tables that fit, colour where it is wanted, JSON where asked for."""
 
+import json
 import os
-import shutil
 import sys
-import threading
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TextIO
 
-BOLD: Final = "1"
-DIM: Final = "2"
-RED: Final = "31"
-GREEN: Final = "32"
-YELLOW: Final = "33"
-PATIENCE: Final = 0.5  # seconds until work is shown to be going on
-FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+from keyholm.cli.parser import terminal_width
+
+GAP: Final = "  "
+NARROWEST: Final = 6  # a column that is cut keeps at least this much
 
 
-def is_terminal(stream: Any = None) -> bool:
-    return bool((stream or sys.stdout).isatty())
+class Style:
+    """Colours for a terminal, plain text for everything else (https://no-color.org)."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.colour = (
+            stream.isatty()
+            and not os.environ.get("NO_COLOR")
+            and os.environ.get("TERM", "dumb") != "dumb"
+        )
+
+    def _with(self, code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
+
+    def strong(self, text: str) -> str:
+        return self._with("1", text)
+
+    def faint(self, text: str) -> str:
+        return self._with("2", text)
+
+    def good(self, text: str) -> str:
+        return self._with("32", text)
+
+    def warning(self, text: str) -> str:
+        return self._with("33", text)
+
+    def bad(self, text: str) -> str:
+        return self._with("31", text)
 
 
-def painted(text: str, colour: str, stream: Any = None) -> str:
-    """NO_COLOR (no-color.org) and dumb terminals get the text alone."""
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    if plain or not is_terminal(stream):
+def printable(text: str) -> str:
+    """Without what could move the cursor, hide text, or ring: names come from clients too."""
+    if text.isascii() and text.isprintable():
         return text
-    return f"\033[{colour}m{text}\033[0m"
-
-
-def shown(text: str) -> str:
-    """Text that somebody else chose, without anything that acts on a terminal."""
     return "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
     )
 
 
-def as_json(value: Any) -> int:
-    import json
+def width_of(text: str) -> int:
+    """How many cells of a terminal `text` takes."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
 
+    return sum(
+        0 if combining(letter) else 2 if east_asian_width(letter) in "WF" else 1 for letter in text
+    )
+
+
+def cut(text: str, width: int) -> str:
+    if width_of(text) <= width:
+        return text
+    while text and width_of(text) > width - 1:
+        text = text[:-1]
+    return f"{text}…"
+
+
+def table(
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    colour: Callable[[int, str], str] = lambda column, text: text,
+) -> str:
+    """Columns as wide as their widest cell; on a terminal the widest ones are cut to fit.
+
+    `colour(column, padded text)` may colour a cell.
+    """
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [
+        max(width_of(line[column]) for line in (heads, *cells)) for column in range(len(heads))
+    ]
+    if sys.stdout.isatty():
+        _narrow(widths, terminal_width())
+    style = Style(sys.stdout)
+    lines = [style.faint(_line(heads, widths, lambda _, text: text))]
+    lines += [_line(row, widths, colour) for row in cells]
+    return "\n".join(lines) + "\n"
+
+
+def _narrow(widths: list[int], room: int) -> None:
+    room -= len(GAP) * (len(widths) - 1)
+    while sum(widths) > room:
+        widest = max(range(len(widths)), key=lambda column: widths[column])
+        if widths[widest] <= NARROWEST:
+            return
+        widths[widest] -= 1
+
+
+def _line(row: Sequence[str], widths: Sequence[int], colour: Callable[[int, str], str]) -> str:
+    parts = []
+    for column, (text, width) in enumerate(zip(row, widths, strict=True)):
+        shown = cut(text, width)
+        last = column == len(widths) - 1
+        padding = "" if last else " " * (width - width_of(shown))
+        parts.append(colour(column, shown) + padding)
+    return GAP.join(parts).rstrip()
+
+
+def fields(pairs: Sequence[tuple[str, str]]) -> str:
+    """One fact a line, aligned."""
+    style = Style(sys.stdout)
+    width = max(len(name) for name, _ in pairs)
+    return "".join(
+        f"{style.faint(name.ljust(width))}{GAP}{printable(value)}\n" for name, value in pairs
+    )
+
+
+def print_json(value: Mapping[str, Any]) -> None:
     json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
     sys.stdout.write("\n")
-    return 0
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as needed; the widest gives way where the terminal is too narrow."""
-    cleaned = [[shown(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(headings, *cleaned, strict=True)]
-    room = shutil.get_terminal_size().columns if is_terminal() else 10_000
-    while sum(widths) + 2 * (len(widths) - 1) > room and max(widths) > 12:
-        widths[widths.index(max(widths))] -= 1
-    print(painted(_line(headings, widths), BOLD))
-    for row in cleaned:
-        print(_line(row, widths))
+def when(seconds: float | None) -> str:
+    """A time of the wall clock, as people here write it."""
+    if seconds is None:
+        return ""
+    from time import localtime, strftime
+
+    return strftime("%Y-%m-%d %H:%M:%S", localtime(seconds))
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    fitted = [
-        cell if len(cell) <= width else f"{cell[: width - 1]}…"
-        for cell, width in zip(cells, widths, strict=True)
-    ]
-    padded = [f"{cell:{width}}" for cell, width in zip(fitted, widths, strict=True)]
-    return "  ".join(padded).rstrip()
+def amount(count: int, one: str, many: str = "") -> str:
+    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
-def facts(pairs: Sequence[tuple[str, str]]) -> None:
-    """Names and values, one pair a line; empty values are left out."""
-    width = max((len(name) for name, value in pairs if value), default=0)
-    for name, value in pairs:
-        if value:
-            print(f"{painted(f'{name:{width}}', DIM)}  {shown(value)}")
-
-
-@contextmanager
-def working(what: str) -> Iterator[None]:
-    """Show on stderr that something goes on, once it takes longer than half a second."""
-    if not is_terminal(sys.stderr):
-        yield
-        return
-    done = threading.Event()
-    spinner = threading.Thread(target=_spin, args=(what, done), daemon=True)
-    spinner.start()
-    try:
-        yield
-    finally:
-        done.set()
-        spinner.join()
-
-
-def _spin(what: str, done: threading.Event) -> None:
-    begun = time.monotonic()
-    if done.wait(PATIENCE):
-        return
-    turn = 0
-    while True:
-        seconds = time.monotonic() - begun
-        sys.stderr.write(f"\r{FRAMES[turn % len(FRAMES)]} {what} ({seconds:.0f} s)")
-        sys.stderr.flush()
-        turn += 1
-        if done.wait(0.1):
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
-            return
+def size(count: int) -> str:
+    for unit, scale in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count >= scale:
+            return f"{count / scale:.1f} {unit}"
+    return f"{count} bytes"
