@@ -190,7 +190,7 @@ class Demo:
         return done.stdout
 
     def start(self, command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(  # noqa: S603 - our own commands
+        return subprocess.run(
             [self.program(command[0]), *command[1:]],
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -208,7 +208,7 @@ class Demo:
         """Runs for as long as the block does."""
         with contextlib.ExitStack() as stack:
             output = stack.enter_context(log.open("w")) if log else None
-            process = subprocess.Popen(  # noqa: S603
+            process = subprocess.Popen(
                 [self.program(command[0]), *command[1:]],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
