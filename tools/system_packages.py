@@ -8,6 +8,7 @@ rights and leaves the system as it is: the packages are downloaded and unpacked 
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,12 +120,15 @@ def borrow(packages: Sequence[Package]) -> bool:
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         return False
     print(f"  unpacking a private copy of {', '.join(p.name for p in packages)} ...", flush=True)
-    tree = BORROWED / "tree"
-    for archive in _download(BORROWED / "apt", [package.name for package in packages]):
-        subprocess.run(["dpkg-deb", "-x", archive, tree], check=True)
-    for package in packages:
-        _wrap(tree, package)
-    return all((BORROWED / "bin" / package.proof).exists() for package in packages)
+    with tempfile.TemporaryDirectory(dir=ROOT, prefix=".apt-") as state:
+        for archive in _download(Path(state), [package.name for package in packages]):
+            subprocess.run(["dpkg-deb", "-x", archive, BORROWED / "tree"], check=True)
+    _wrap(BORROWED / "tree")
+    return all(is_borrowed(package) for package in packages)
+
+
+def is_borrowed(package: Package) -> bool:
+    return (BORROWED / "bin" / package.proof).exists()
 
 
 def _download(state: Path, names: Sequence[str]) -> list[Path]:
@@ -160,11 +164,10 @@ exec "$tree/{program}" "$@"
 """
 
 
-def _wrap(tree: Path, package: Package) -> None:
+def _wrap(tree: Path) -> None:
     (BORROWED / "bin").mkdir(exist_ok=True)
-    for folder in ("usr/bin", "usr/sbin"):
-        for program in sorted((tree / folder).glob("*")):
-            if program.name.startswith((package.proof[:3], "git", "ssh")):
-                wrapper = BORROWED / "bin" / program.name
-                wrapper.write_text(WRAPPER.format(tree=tree, program=f"{folder}/{program.name}"))
-                wrapper.chmod(0o755)
+    for program in [*tree.glob("usr/bin/*"), *tree.glob("usr/sbin/*")]:
+        if shutil.which(program.name, path=SEARCHED) is None:
+            wrapper = BORROWED / "bin" / program.name
+            wrapper.write_text(WRAPPER.format(tree=tree, program=program.relative_to(tree)))
+            wrapper.chmod(0o755)

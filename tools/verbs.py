@@ -4,7 +4,6 @@ import argparse
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 from tools import environment, stages, system_packages
 from tools.project import ROOT, VENV, SetupFailed
@@ -32,15 +31,13 @@ def setup(_options: argparse.Namespace) -> int:
 
 def demo(options: argparse.Namespace) -> int:
     python = environment.ensure()
-    wanted = [package for package in system_packages.PACKAGES if package.demo]
-    path = [str(system_packages.BORROWED / "bin")]
-    lacking = system_packages.missing(wanted)
-    if lacking and not all((Path(path[0]) / package.proof).exists() for package in lacking):
-        if system_packages.way_to_root() is None:
-            system_packages.borrow(lacking)
-        else:
-            system_packages.install(lacking)
-    environ = {**os.environ, "PATH": os.pathsep.join([*path, system_packages.SEARCHED])}
+    wanted = [package for package in system_packages.missing() if package.demo]
+    if system_packages.way_to_root() is not None:
+        system_packages.install(wanted)
+    elif not all(system_packages.is_borrowed(package) for package in wanted):
+        system_packages.borrow(wanted)
+    borrowed = str(system_packages.BORROWED / "bin")
+    environ = {**os.environ, "PATH": os.pathsep.join([borrowed, system_packages.SEARCHED])}
     command = [python, "-m", "keyholm.testing.demo", *options.rest]
     return subprocess.run(command, env=environ).returncode
 
