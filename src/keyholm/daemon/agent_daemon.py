@@ -56,15 +56,7 @@ def _keeper(
     from keyholm.daemon import configuration, wiring
 
     settings = configuration.read(places.config)
-    own = os.getuid()
-    plan = wiring.Plan(
-        role="agent",
-        places=places,
-        configuration=settings,
-        options=wiring.agent_options(settings.agent, line),
-        accepts=lambda peer: peer.uid in (0, own),
-    )
-    return wiring.agent_only(plan, steward, listening.socket)
+    return wiring.agent_only(places, settings, line, steward, listening)
 
 
 def _wait(line: CommandLine, listening: Listening, watch: int | None, keeper: "Keeper") -> int:

@@ -31,12 +31,16 @@ class Listening:
     socket: socket.socket
     path: str  # empty: the socket was handed to us and stays
     directory: str = ""  # made for the socket alone
+    inode: int = 0
 
     def remove(self) -> None:
-        for remove, path in ((os.unlink, self.path), (os.rmdir, self.directory)):
-            if path:
-                with suppress(OSError):  # somebody else tidied up
-                    remove(path)
+        """Unless somebody else tidied up, or listens at the same place by now."""
+        with suppress(OSError):
+            if self.path and os.lstat(self.path).st_ino == self.inode:
+                os.unlink(self.path)
+        with suppress(OSError):
+            if self.directory:
+                os.rmdir(self.directory)
 
 
 def host_hash(name: str | None = None) -> str:
@@ -78,7 +82,7 @@ def listen_in_tmp() -> Listening:
 
     directory = tempfile.mkdtemp(prefix="ssh-", dir=os.environ.get("TMPDIR") or "/tmp")  # noqa: S108
     listening = listen_at(f"{directory}/agent.{os.getpid()}")
-    return Listening(listening.socket, listening.path, directory)
+    return Listening(listening.socket, listening.path, directory, listening.inode)
 
 
 def listen_at(path: str) -> Listening:
@@ -93,7 +97,7 @@ def listen_at(path: str) -> Listening:
         raise
     finally:
         os.umask(before)
-    return Listening(listener, path)
+    return Listening(listener, path, inode=os.lstat(path).st_ino)
 
 
 def remove_stale(home: Path, *, every_host: bool = False, now: float | None = None) -> None:

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,12 +11,19 @@ from keyholm.core.caller import Caller, Door, Peer
 from keyholm.core.errors import KeyholmError
 from keyholm.core.gate import Gate
 from keyholm.core.store import Store
+from keyholm.daemon.configuration import Configuration
 from keyholm.daemon.hardening import Hardening
 from keyholm.daemon.steward.client import StewardClient
 from keyholm.doors.serving import Serving
 from keyholm.stores.memory.store import MemoryStore
 
 DRAIN_SECONDS: Final = 1.5  # of the two that an end may take
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDoor:
+    path: str  # empty: the socket was handed to us
+    serving: Serving
 
 
 @dataclass(eq=False)
@@ -26,24 +33,34 @@ class Keeper:
     hardening: Hardening
     memory: MemoryStore
     stores: Sequence[Store]
-    doors: Sequence[Serving]
+    doors: Mapping[str, OpenDoor]
     close_trail: Callable[[], None]
-    close_doors: Callable[[], None] = lambda: None
+    apply: Callable[[Configuration], None] = lambda configuration: None
     started: float = field(default_factory=time.time)
 
     def start(self) -> None:
-        for door in self.doors:
-            door.start()
+        for door in self.doors.values():
+            door.serving.start()
 
     def stop(self) -> None:
         """Let what was begun end, then forget every key. The record of each use is written."""
         end = time.monotonic() + DRAIN_SECONDS
-        for door in self.doors:
-            door.stop(grace=max(0.0, end - time.monotonic()))
+        for door in self.doors.values():
+            door.serving.stop(grace=max(0.05, end - time.monotonic()))
         for store in self.stores:
             store.close()
         self.close_trail()
         self.steward.close()
+
+    def reload(self, configuration: Configuration) -> None:
+        """Raises `KeyholmError`: then nothing has changed."""
+        self.steward.reload()
+        self.apply(configuration)
+
+    def described(self) -> list[str]:
+        return [
+            f"{name} at {door.path or 'a socket of systemd'}" for name, door in self.doors.items()
+        ]
 
     def drop_memory(self, sender: signal.struct_siginfo) -> None:
         """SIGUSR1: forget what ssh-add handed over, and nothing else."""

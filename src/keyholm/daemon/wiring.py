@@ -6,15 +6,15 @@ The steward is forked before any of this is imported. Everything after the sandb
 from inside it, so that what starts is known to go on working.
 """
 
+import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from socket import socket
 from typing import Final
 
-from keyholm.core.audit.trail import open_trail
+from keyholm.core.audit.trail import Trail, open_trail
 from keyholm.core.caller import Peer, Process
 from keyholm.core.certificates import Certificates
 from keyholm.core.consent import Consent
@@ -26,47 +26,86 @@ from keyholm.core.store import Store
 from keyholm.core.usage import Counts
 from keyholm.daemon import hardening
 from keyholm.daemon.agent import CommandLine
+from keyholm.daemon.agent_socket import Listening
 from keyholm.daemon.configuration import AgentSettings, Configuration, LimitSettings
-from keyholm.daemon.keeper import Keeper
+from keyholm.daemon.facts import facts_of
+from keyholm.daemon.keeper import Keeper, OpenDoor
 from keyholm.daemon.places import Places
 from keyholm.daemon.security_keys import Asker, SecurityKeys
 from keyholm.daemon.steward.client import StewardClient
-from keyholm.doors.serving import Limits, Serving
+from keyholm.doors.control.server import ControlDoor
+from keyholm.doors.serving import Connection, Limits, Serving
 from keyholm.doors.ssh_agent.options import Options
 from keyholm.doors.ssh_agent.server import AgentDoor
 from keyholm.stores.memory.store import MemoryStore
 from keyholm.stores.software.shield import Shield
 
 AGENT_FRAME: Final = 256 * 1024  # AGENT_MAX_LEN of OpenSSH
+CONTROL_FRAME: Final = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What one daemon is to be."""
-
-    role: str  # whose trail it continues: `serve` or `agent`
-    places: Places
-    configuration: Configuration
-    options: Options
-    accepts: Callable[[Peer], bool]
-
-
-def agent_only(plan: Plan, steward: StewardClient, listener: socket) -> Keeper:
+def agent_only(
+    places: Places,
+    settings: Configuration,
+    line: CommandLine,
+    steward: StewardClient,
+    listening: Listening,
+) -> Keeper:
     """keyholm-agent: the agent door and the memory store."""
-    hardened = hardening.apply(writes=[plan.places.data], reads=[])
-    trail = open_trail(plan.places.trail, plan.role)
+    own = os.getuid()
+    hardened = hardening.apply(writes=[places.data])
+    trail = open_trail(places.trail, "agent")
     asker = Asker()
-    memory = memory_store(plan, steward, asker)
-    gate = gate_over([memory], trail, steward, certificates=None, counts=None)
-    door = AgentDoor(gate, memory.token, plan.options, identify(steward, asker))
-    serving = Serving(
-        listener,
-        door.serve,
-        accepts=partial(accepts, plan, steward),
-        limits=limits(plan.configuration.limits, AGENT_FRAME),
-        name=door.name,
+    memory = memory_store(settings, steward, asker)
+    gate = gate_over([memory], trail, steward)
+    options = agent_options(settings.agent, line)
+    door = AgentDoor(gate, memory.token, options, partial(identify, steward, asker))
+    accepts = partial(admits, steward, lambda peer: peer.uid in (0, own))
+    serving = serve(listening, door.serve, accepts, settings.limits, AGENT_FRAME, door.name)
+    doors = {"ssh": OpenDoor(listening.path, serving)}
+    return Keeper(gate, steward, hardened, memory, [memory], doors, trail.close)
+
+
+def whole(
+    places: Places,
+    settings: Configuration,
+    steward: StewardClient,
+    listening: Mapping[str, Listening],
+) -> Keeper:
+    """keyholm serve: every store behind every door."""
+    hardened = hardening.apply(writes=[places.data], reads=[places.config.parent])
+    trail = open_trail(places.trail, "serve")
+    asker = Asker()
+    memory = memory_store(settings, steward, asker)
+    stores: list[Store] = [memory]
+    gate = gate_over(stores, trail, steward, places)
+    look_up = partial(identify, steward, asker)
+    agent = AgentDoor(gate, memory.token, agent_options(settings.agent), look_up)
+    live = Live(settings, system=places.system)
+    doors: dict[str, OpenDoor] = {}
+    control = ControlDoor(
+        gate,
+        look_up,
+        partial(owner_and_process, steward),
+        lambda: facts_of(keeper, trail),
+        agent,
+        steward,
     )
-    return Keeper(gate, steward, hardened, memory, [memory], [serving], trail.close)
+    keeper = Keeper(gate, steward, hardened, memory, stores, doors, trail.close)
+
+    def apply(changed: Configuration) -> None:
+        live.settings = changed
+        agent.options = agent_options(changed.agent)
+
+    keeper.apply = apply
+    accepts = partial(admits, steward, live.accepts)
+    for name, door, frame in (("ssh", agent, AGENT_FRAME), ("control", control, CONTROL_FRAME)):
+        serving = serve(listening[name], door.serve, accepts, settings.limits, frame, name)
+        doors[name] = OpenDoor(listening[name].path, serving)
+    return keeper
+
+
+# --- parts ---------------------------------------------------------------------------
 
 
 def agent_options(settings: AgentSettings, line: CommandLine | None = None) -> Options:
@@ -91,61 +130,76 @@ def agent_options(settings: AgentSettings, line: CommandLine | None = None) -> O
     )
 
 
-def memory_store(plan: Plan, steward: StewardClient, asker: Asker) -> MemoryStore:
-    keys = SecurityKeys(steward, asker)
-    shield = Shield(idle=plan.configuration.memory.shield_seconds)
-    return MemoryStore(shield=shield, sk_sign=keys.sign)
+def memory_store(settings: Configuration, steward: StewardClient, asker: Asker) -> MemoryStore:
+    shield = Shield(idle=settings.memory.shield_seconds)
+    return MemoryStore(shield=shield, sk_sign=SecurityKeys(steward, asker).sign)
 
 
 def gate_over(
-    stores: list[Store],
-    trail: object,
-    steward: StewardClient,
-    *,
-    certificates: Path | None,
-    counts: Path | None,
+    stores: Sequence[Store], trail: Trail, steward: StewardClient, places: Places | None = None
 ) -> Gate:
+    """Without `places` nothing lasts: neither certificates nor counted uses."""
     return Gate(
         Inventory(stores),
         Recorder(trail, trail.limiter, time.monotonic),
         Consent(steward),
-        files=rule_file(steward),
-        certificates=Certificates(certificates),
-        counts=Counts(counts),
+        files=partial(rule_file, steward),
+        certificates=Certificates(places.certificates if places else None),
+        counts=Counts(places.counts if places else None),
     )
 
 
-def rule_file(steward: StewardClient) -> Callable[[str], tuple[int, int, bool] | None]:
-    """Which file an executable rule's path names: what policies are compared with."""
-
-    def resolve(path: str) -> tuple[int, int, bool] | None:
-        try:
-            found = steward.resolve(path)
-        except DaemonFailed:
-            return None  # unknown: it matches nobody
-        return None if found is None else (found.device, found.inode, found.trusted)
-
-    return resolve
+def rule_file(steward: StewardClient, path: str) -> tuple[int, int, bool] | None:
+    """Which file an executable rule's path names: what policies compare a caller with."""
+    try:
+        found = steward.resolve(path)
+    except DaemonFailed:
+        return None  # unknown: it matches nobody
+    return None if found is None else (found.device, found.inode, found.trusted)
 
 
-def identify(steward: StewardClient, asker: Asker) -> Callable[[Peer, socket], Process]:
-    def look_up(peer: Peer, connection: socket) -> Process:
-        asker.peer = peer
-        return steward.identify(peer, connection)
-
-    return look_up
+def identify(steward: StewardClient, asker: Asker, peer: Peer, connection: socket) -> Process:
+    asker.peer = peer
+    return steward.identify(peer, connection)
 
 
-def accepts(plan: Plan, steward: StewardClient, peer: Peer) -> bool:
+def owner_and_process(steward: StewardClient, pid: int) -> tuple[int, Process]:
+    """Of any process, for `keyholm policy explain`. One that is not there is root's."""
+    uid, process = steward.look_up_pid(pid)
+    return 0 if uid is None else uid, process
+
+
+class Live:
+    """What a reload can change while clients are connected."""
+
+    def __init__(self, settings: Configuration, *, system: bool) -> None:
+        self.settings, self._system, self._own = settings, system, os.getuid()
+
+    def accepts(self, peer: Peer) -> bool:
+        uids = self.settings.uids
+        if self._system and not uids:
+            return True
+        return peer.uid in (0, self._own) or peer.uid in uids
+
+
+def admits(steward: StewardClient, accepts: Callable[[Peer], bool], peer: Peer) -> bool:
     # A program that the steward started has no business here: the pinentry of a hostile
     # configuration, or an ssh-sk-helper whose middleware went wrong.
-    return plan.accepts(peer) and not steward.started(peer)
+    return accepts(peer) and not steward.started(peer)
 
 
-def limits(settings: LimitSettings, frame: int) -> Limits:
-    return Limits(
+def serve(
+    listening: Listening,
+    handle: Callable[[Connection], None],
+    accepts: Callable[[Peer], bool],
+    settings: LimitSettings,
+    frame: int,
+    name: str,
+) -> Serving:
+    limits = Limits(
         frame=frame,
         connections=settings.connections,
         connections_of_uid=settings.connections_of_uid,
         frame_seconds=settings.frame_seconds,
     )
+    return Serving(listening.socket, handle, accepts=accepts, limits=limits, name=name)

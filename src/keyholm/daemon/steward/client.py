@@ -82,6 +82,11 @@ class StewardClient:
         except errors.DaemonFailed:
             return False
 
+    def look_up_pid(self, pid: int) -> tuple[int | None, Process]:
+        """Who `pid` is right now, and whose: for explanations, never for a decision."""
+        found = self._quick(messages.Identify(pid), messages.Identified)
+        return found.uid, found.process
+
     def resolve(self, path: str) -> Executable | None:
         """The file that an executable rule's `path` names now."""
         return self._quick(messages.Resolve(path), messages.Resolved).executable

@@ -36,9 +36,10 @@ class Identify:
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """`ours`: the steward started it, or one of its parents."""
+    """`ours`: the steward started it, or one of its parents. `uid`: whose it is, if known."""
 
     process: Process
+    uid: int | None
     ours: bool
 
 
@@ -204,7 +205,7 @@ QUESTION = record(
 # One line a message: its number, its class, its fields.
 MESSAGES: dict[int, Record[Any]] = {
     1: record(Identify, pid=UINT32),
-    2: record(Identified, process=PROCESS, ours=BOOLEAN),
+    2: record(Identified, process=PROCESS, uid=_optional(UINT32), ours=BOOLEAN),
     3: record(Resolve, path=TEXT),
     4: record(Resolved, executable=_optional(EXECUTABLE)),
     5: record(Ask, question=QUESTION),

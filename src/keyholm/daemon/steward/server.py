@@ -11,7 +11,7 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from keyholm.core import errors
@@ -19,7 +19,7 @@ from keyholm.core.secret import Secret
 from keyholm.daemon.steward import messages
 from keyholm.daemon.steward.channel import HungUp, receive, send
 from keyholm.daemon.steward.client import StewardClient
-from keyholm.daemon.steward.identify import descends_from, identify, resolve
+from keyholm.daemon.steward.identify import descends_from, identify, owner_of, resolve
 from keyholm.wire.codec import Malformed
 
 PR_SET_DUMPABLE: Final = 4
@@ -38,12 +38,16 @@ Handlers = Mapping[type[Any], Handler]
 
 
 def start(
-    make_handlers: Callable[[], Handlers], *, at_end: Callable[[], None] = lambda: None
+    make_handlers: Callable[[], Handlers],
+    *,
+    at_end: Callable[[], None] = lambda: None,
+    keep: Collection[int] = (),
 ) -> StewardClient:
     """Fork the steward. Call it before the first thread and before any key is loaded.
 
     `make_handlers` is called in the new process, which may take its time: requests wait.
-    `at_end` is called there when the keeper is gone, however it went.
+    `at_end` is called there when the keeper is gone, however it went; the descriptors `keep`
+    stay open in it until then.
     """
     # Packets, so that each new channel's descriptor comes with exactly one byte.
     ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
@@ -53,7 +57,7 @@ def start(
         return StewardClient(ours, pid)
     status = 1
     try:
-        _become_steward(theirs)
+        _become_steward({theirs.fileno(), *keep})
         Steward(theirs, make_handlers()).serve()
         at_end()
         status = 0
@@ -64,16 +68,18 @@ def start(
         os._exit(status)
 
 
-def _become_steward(master: socket.socket) -> None:
+def _become_steward(keep: Collection[int]) -> None:
     # A session of its own: what a terminal sends to the keeper's group is not meant for us,
     # and we end when the keeper does, not before.
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())  # programs would inherit what is blocked
-    keep = master.fileno()
-    os.closerange(FIRST_DESCRIPTOR, keep)
-    os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
+    first = FIRST_DESCRIPTOR
+    for kept in sorted(keep):
+        os.closerange(first, kept)
+        first = kept + 1
+    os.closerange(first, os.sysconf("SC_OPEN_MAX"))
     # PINs pass through here. Programs that leave their parent come back to us, so that
     # each of them can be told from a caller.
     for option, value in (
@@ -138,7 +144,7 @@ class Steward:
         self, request: messages.Identify, secret: Secret | None, channel: socket.socket
     ) -> tuple[messages.Reply, None]:
         ours = _has_children() and descends_from(request.pid, self._pid)
-        return messages.Identified(identify(request.pid), ours), None
+        return messages.Identified(identify(request.pid), owner_of(request.pid), ours), None
 
 
 def _resolve(
