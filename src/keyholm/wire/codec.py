@@ -208,7 +208,7 @@ def flag_set(kind: type[F]) -> Codec[F]:
     They cannot be kept in `kind` either: an enum remembers every value it ever made, and a
     hostile client could have it remember four thousand million.
     """
-    named = int(~kind(0))
+    named = sum(int(bit) for bit in kind)
     known = {value: kind(value) for value in range(named + 1) if value & named == value}
 
     def read(reader: Reader) -> F:

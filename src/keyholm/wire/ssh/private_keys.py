@@ -24,6 +24,7 @@ from keyholm.wire.ssh.openssh_file import PassphraseWrong as PassphraseWrong
 from keyholm.wire.ssh.pem import read_pem
 from keyholm.wire.ssh.private_halves import halves_match as halves_match
 from keyholm.wire.ssh.private_layouts import PRIVATE as PRIVATE
+from keyholm.wire.ssh.private_layouts import parts
 from keyholm.wire.ssh.private_types import Private as Private
 from keyholm.wire.ssh.private_types import PrivateDsa as PrivateDsa
 from keyholm.wire.ssh.private_types import PrivateEcdsa as PrivateEcdsa
@@ -37,6 +38,18 @@ from keyholm.wire.ssh.private_types import PrivateWithCertificate as PrivateWith
 
 # As ssh-keygen does from OpenSSH 9.4 on.
 ROUNDS = 24
+
+
+def write_into(private: Private, allocate: Allocate) -> memoryview:
+    """The key as `PRIVATE` writes it, in memory that `allocate` gives and nowhere else."""
+    pieces = parts(private)
+    size = sum(map(len, pieces))
+    room = allocate(size)[:size]
+    at = 0
+    for piece in pieces:
+        room[at : at + len(piece)] = piece
+        at += len(piece)
+    return room
 
 
 def _ordinary_memory(size: int) -> memoryview:

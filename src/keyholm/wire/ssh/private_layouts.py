@@ -12,7 +12,9 @@ from keyholm.wire.codec import (
     MPINT_VIEW,
     STRING,
     TEXT,
+    UINT32,
     VIEW,
+    Bytes,
     Codec,
     Malformed,
     Reader,
@@ -41,6 +43,9 @@ from keyholm.wire.ssh.private_types import (
     PrivateWithCertificate,
 )
 
+# What is written, piece after piece, so that a secret need not be copied on its way.
+Parts = tuple[Bytes, ...]
+
 _SEED = fixed_view(64, "an Ed25519 private key")
 _SEEDS = fixed_view(64, "an ML-DSA-44 with Ed25519 private key")
 
@@ -52,6 +57,15 @@ def _number(reader: Reader) -> memoryview:
     return number
 
 
+def _string(*pieces: Bytes) -> Parts:
+    return UINT32.write(sum(map(len, pieces))), *pieces
+
+
+def _number_string(magnitude: memoryview) -> Parts:
+    negative = magnitude and magnitude[0] & 0x80
+    return _string(b"\0", magnitude) if negative else _string(magnitude)
+
+
 def _read_ed25519(reader: Reader, public: Ed25519) -> PrivateEd25519:
     both = _SEED.read(reader)
     if both[32:] != public.point:
@@ -59,8 +73,8 @@ def _read_ed25519(reader: Reader, public: Ed25519) -> PrivateEd25519:
     return PrivateEd25519(public, both[:32])
 
 
-def _write_ed25519(key: PrivateEd25519) -> bytes:
-    return STRING.write(bytes(key.seed) + key.public.point)
+def _write_ed25519(key: PrivateEd25519) -> Parts:
+    return _string(key.seed, key.public.point)
 
 
 def _read_rsa(reader: Reader, public: Rsa) -> PrivateRsa:
@@ -68,8 +82,13 @@ def _read_rsa(reader: Reader, public: Rsa) -> PrivateRsa:
     return PrivateRsa(public, d, iqmp, p, q)
 
 
-def _write_rsa(key: PrivateRsa) -> bytes:
-    return b"".join(map(MPINT_VIEW.write, (key.d, key.iqmp, key.p, key.q)))
+def _write_rsa(key: PrivateRsa) -> Parts:
+    return (
+        *_number_string(key.d),
+        *_number_string(key.iqmp),
+        *_number_string(key.p),
+        *_number_string(key.q),
+    )
 
 
 def _read_rsa_public(reader: Reader) -> Rsa:
@@ -77,8 +96,8 @@ def _read_rsa_public(reader: Reader) -> Rsa:
     return cast(Rsa, FIELDS["ssh-rsa"].read(Reader(STRING.write(exponent) + STRING.write(modulus))))
 
 
-def _write_sk(key: PrivateSkEd25519 | PrivateSkEcdsa) -> bytes:
-    return BYTE.write(key.flags) + VIEW.write(key.key_handle) + STRING.write(key.reserved)
+def _write_sk(key: PrivateSkEd25519 | PrivateSkEcdsa) -> Parts:
+    return BYTE.write(key.flags), *_string(key.key_handle), STRING.write(key.reserved)
 
 
 def _read_composite(reader: Reader, public: MlDsa44Ed25519) -> PrivateMlDsa44Ed25519:
@@ -86,8 +105,8 @@ def _read_composite(reader: Reader, public: MlDsa44Ed25519) -> PrivateMlDsa44Ed2
     return PrivateMlDsa44Ed25519(public, both[:32], both[32:])
 
 
-def _write_composite(key: PrivateMlDsa44Ed25519) -> bytes:
-    return STRING.write(bytes(key.mldsa_seed) + bytes(key.ed25519_seed))
+def _write_composite(key: PrivateMlDsa44Ed25519) -> Parts:
+    return _string(key.mldsa_seed, key.ed25519_seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +114,7 @@ class _Layout:
     """A private key of one type: its public half or a certificate, then the secret half."""
 
     public: Codec[Any]
-    write_secret: Callable[[Any], bytes]
+    write_secret: Callable[[Any], Parts]
     read_secret: Callable[[Reader, Any], PrivateKey]
     # What comes once more after a certificate, though the certificate has said it.
     repeated: Codec[Any] | None = None
@@ -105,7 +124,7 @@ class _Layout:
 def _ecdsa(name: str) -> _Layout:
     return _Layout(
         FIELDS[name],
-        lambda key: MPINT_VIEW.write(key.scalar),
+        lambda key: _number_string(key.scalar),
         lambda reader, public: PrivateEcdsa(public, _number(reader)),
     )
 
@@ -123,7 +142,7 @@ LAYOUTS: dict[str, _Layout] = {
     "ssh-rsa": _Layout(_RSA, _write_rsa, _read_rsa),
     "ssh-dss": _Layout(
         FIELDS["ssh-dss"],
-        lambda key: MPINT_VIEW.write(key.x),
+        lambda key: _number_string(key.x),
         lambda reader, public: PrivateDsa(public, _number(reader)),
     ),
     "sk-ssh-ed25519@openssh.com": _Layout(
@@ -169,21 +188,16 @@ def _read_certified(reader: Reader, name: str, layout: _Layout) -> PrivateWithCe
     return PrivateWithCertificate(blob, layout.read_secret(reader, public))
 
 
-def _write(key: Private) -> bytes:
-    if isinstance(key, PrivateWithCertificate):
-        return _write_certified(key)
+def parts(key: Private) -> Parts:
+    """The key as it is written, in pieces: secrets are still where they lie."""
     name = type_name(key.public)
     layout = LAYOUTS[name]
-    return TEXT.write(name) + layout.public.write(key.public) + layout.write_secret(key)
-
-
-def _write_certified(key: PrivateWithCertificate) -> bytes:
-    name = type_name(key.public)
-    layout = LAYOUTS[name]
+    if not isinstance(key, PrivateWithCertificate):
+        return TEXT.write(name), layout.public.write(key.public), *layout.write_secret(key)
     head = TEXT.write(certificates.certified(name)) + STRING.write(key.certificate)
     if layout.repeated:
         head += layout.repeated.write(layout.repeated_part(key.public))
-    return head + layout.write_secret(key.private)
+    return head, *layout.write_secret(key.private)
 
 
-PRIVATE: Codec[Private] = Codec(write=_write, read=_read)
+PRIVATE: Codec[Private] = Codec(write=lambda key: b"".join(parts(key)), read=_read)
