@@ -119,6 +119,7 @@ def borrow(packages: Sequence[Package]) -> bool:
     """Download and unpack, as whoever we are; programs appear in .dev/bin. True if all came."""
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         return False
+    (BORROWED / "bin").mkdir(parents=True, exist_ok=True)
     print(f"  unpacking a private copy of {', '.join(p.name for p in packages)} ...", flush=True)
     with tempfile.TemporaryDirectory(dir=ROOT, prefix=".apt-") as state:
         for archive in _download(Path(state), [package.name for package in packages]):
@@ -165,7 +166,6 @@ exec "$tree/{program}" "$@"
 
 
 def _wrap(tree: Path) -> None:
-    (BORROWED / "bin").mkdir(exist_ok=True)
     for program in [*tree.glob("usr/bin/*"), *tree.glob("usr/sbin/*")]:
         if shutil.which(program.name, path=SEARCHED) is None:
             wrapper = BORROWED / "bin" / program.name

@@ -14,6 +14,7 @@ import pytest
 from tools.environment import UNFINISHED, Environment
 from tools.project import Project, SetupFailed, read_project
 
+from keyholm.version import VERSION
 from tools import editable
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -148,6 +149,10 @@ def test_a_script_starts_wherever_the_tree_lies(tmp_path: Path, name: str) -> No
     script.chmod(0o755)
     done = subprocess.run([script, "a b", "c"], text=True, capture_output=True, check=True)
     assert done.stdout == "['a b', 'c']\n"
+
+
+def test_the_package_and_its_metadata_name_one_version() -> None:
+    assert PROJECT.version == VERSION
 
 
 def test_the_wheel_holds_the_whole_package_and_nothing_else(tmp_path: Path) -> None:
