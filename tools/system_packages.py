@@ -46,6 +46,11 @@ PACKAGES = (
     Package("pinentry-curses", "pinentry-curses", "a real pinentry to be asked through"),
     Package("gdb", "gdb", "proof that a debugger cannot look into the daemon"),
 )
+# What the suites of other people want besides, as .ci/run starts them.
+SUITES = (
+    Package("sudo", "sudo", "OpenSSH's tests of who may speak to an agent"),
+    Package("openssl", "openssl", "OpenSSH's tests"),
+)
 
 
 def missing(packages: Iterable[Package] = PACKAGES) -> list[Package]:

@@ -92,7 +92,14 @@ def soak(options: argparse.Namespace) -> int:
 
 
 def packages(_options: argparse.Namespace) -> int:
-    return 1 if system_packages.install(system_packages.missing()) else 0
+    wanted = (*system_packages.PACKAGES, *system_packages.SUITES)
+    return 1 if system_packages.install(system_packages.missing(wanted)) else 0
+
+
+def peers(_options: argparse.Namespace) -> int:
+    """Print a Python that has other people's agent clients; keyholm itself never has them."""
+    print(environment.ensure("peers", folder=ROOT / ".venv-peers"))
+    return 0
 
 
 VERBS = {
@@ -102,4 +109,5 @@ VERBS = {
     "bench": bench,
     "soak": soak,
     "packages": packages,
+    "peers": peers,
 }
