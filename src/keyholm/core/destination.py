@@ -8,6 +8,7 @@ of that chain is permitted. Host keys are compared by their fingerprints.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from keyholm.wire.codec import Malformed
@@ -73,6 +74,9 @@ class Verdict:
     host: str = ""  # of the destination that matched last
 
 
+UNPROVEN: Final = Verdict(False, "the connection tried to prove its host, and failed")
+
+
 def from_wire(constraint: RestrictDestination | None) -> tuple[Destination, ...]:
     if constraint is None:
         return ()
@@ -89,10 +93,14 @@ def _hop(hop: WireHop) -> Hop:
 
 
 def visible(
-    destinations: Sequence[Destination], bindings: Sequence[Binding], attempted: bool
+    destinations: Sequence[Destination],
+    bindings: Sequence[Binding],
+    attempted: bool,
+    *,
+    now: float,
 ) -> bool:
     """Whether a key with these destinations is shown on such a connection."""
-    return not destinations or _chain(destinations, bindings, attempted, None).permitted
+    return not destinations or _chain(destinations, bindings, attempted, None, now).permitted
 
 
 def permitted(
@@ -100,13 +108,15 @@ def permitted(
     bindings: Sequence[Binding],
     attempted: bool,
     request: UserAuth | None,
+    *,
+    now: float,
 ) -> Verdict:
     """Whether such a key may sign `request`, with the reason if not."""
     if not bindings:
-        return Verdict(False, "the connection has not proved which host it is for")
+        return UNPROVEN if attempted else Verdict(False, "the connection has not proved its host")
     if request is None:
         return Verdict(False, "what is to be signed is not an SSH login")
-    verdict = _chain(destinations, bindings, attempted, request.user)
+    verdict = _chain(destinations, bindings, attempted, request.user, now)
     if not verdict.permitted:
         return verdict
     last = bindings[-1]
@@ -125,80 +135,95 @@ def _chain(
     bindings: Sequence[Binding],
     attempted: bool,
     user: str | None,
+    now: float,
 ) -> Verdict:
     """Follow the hops; `user` is None where no login is asked for."""
     if not bindings:
-        if attempted:
-            return Verdict(False, "the connection tried to prove its host, and failed")
-        return Verdict(True)
-    origin: bytes | None = None
-    host = ""
-    for binding in bindings:
-        last = binding is bindings[-1]
-        if last and user is not None and binding.is_forwarding:
-            return Verdict(False, "the last hop is for forwarding, not for a login")
-        if not last and not binding.is_forwarding:
-            return Verdict(False, "a hop that is bound for a login was forwarded")
-        found = _allowing(destinations, origin, binding.host_key, user if last else None)
+        # Without a binding it is a program of this machine, or an ssh too old to say more.
+        return UNPROVEN if attempted else Verdict(True)
+    origin: _Host | None = None
+    name = ""
+    *on_the_way, last = bindings
+    if not all(binding.is_forwarding for binding in on_the_way):
+        return Verdict(False, "a hop that is bound for a login was forwarded")
+    if user is not None and last.is_forwarding:
+        return Verdict(False, "the last hop is for forwarding, not for a login")
+    for number, binding in enumerate(bindings, 1):
+        target = _host(binding.host_key)
+        asked = user if number == len(bindings) else None
+        found = _allowing(destinations, origin, target, asked, now)
         if found is None:
-            name = keys.fingerprint(binding.host_key)
-            return Verdict(False, f"no destination of the key matches the host key {name}")
-        host = found.target.host
-        origin = binding.host_key
+            login = f"{asked!r} at " if asked is not None else ""
+            shown = keys.fingerprint(binding.host_key)
+            return Verdict(False, f"no destination of the key is {login}the host key {shown}")
+        name, origin = found.target.host, target
     # A key that may log in *to* the last host, but not be used beyond it, is not for a
     # connection that was forwarded there.
-    beyond = bindings[-1].is_forwarding and user is None
-    if beyond and _allowing(destinations, origin, None, None) is None:
+    beyond = last.is_forwarding and user is None
+    if beyond and _allowing(destinations, origin, None, None, now) is None:
         return Verdict(False, "the key may not be used beyond the host it was forwarded to")
-    return Verdict(True, host=host)
+    return Verdict(True, host=name)
 
 
 def _allowing(
     destinations: Iterable[Destination],
-    origin: bytes | None,
-    target: bytes | None,
+    origin: "_Host | None",
+    target: "_Host | None",
     user: str | None,
+    now: float,
 ) -> Destination | None:
     """The first destination that matches; a target of None stands for any."""
     for destination in destinations:
         if origin is None:
             if destination.origin.host or destination.origin.keys:
                 continue
-        elif not _matches(origin, destination.origin):
+        elif not origin.is_at(destination.origin, now):
             continue
-        if target is not None and not _matches(target, destination.target):
+        if target is not None and not target.is_at(destination.target, now):
             continue
-        wrong = user is not None and destination.user
-        if wrong and not match_pattern(user or "", destination.user):
+        if user is not None and destination.user and not match_pattern(user, destination.user):
             continue
         return destination
     return None
 
 
-def _matches(host_key: bytes, hop: Hop) -> bool:
-    if not hop.keys:
-        return False
-    try:
-        is_certificate = certificates.is_certificate(host_key)
-        certificate = certificates.decode(host_key) if is_certificate else None
-    except Malformed:
-        return False
-    if certificate is None:
-        name = keys.fingerprint(host_key)
-        return any(not key.is_ca and key.fingerprint == name for key in hop.keys)
-    name = keys.fingerprint(certificate.signature_key)
-    trusted = any(key.is_ca and key.fingerprint == name for key in hop.keys)
-    return trusted and _is_for_host(certificate, hop.host)
+@dataclass(frozen=True, slots=True)
+class _Host:
+    """What a host key says of its host; a certificate that cannot be believed says nothing."""
+
+    fingerprint: str  # of the key, or of the CA
+    certificate: certificates.Certificate | None = None
+
+    def is_at(self, hop: Hop, now: float) -> bool:
+        is_ca = self.certificate is not None
+        if HopKey(self.fingerprint, is_ca) not in hop.keys:
+            return False
+        return self.certificate is None or _is_for(self.certificate, hop.host, now)
 
 
-def _is_for_host(certificate: certificates.Certificate, host: str) -> bool:
-    """As `sshkey_cert_check_host` with wildcards allowed; time is the server's and client's
-    to check, who saw the certificate when it was used."""
-    if certificate.kind is not certificates.Kind.HOST or certificate.critical_options:
-        return False
-    if not any(match_pattern(host, principal) for principal in certificate.principals):
-        return False
+_NOBODY: Final = _Host("")
+
+
+def _is_for(certificate: certificates.Certificate, host: str, now: float) -> bool:
+    """As `sshkey_cert_check_host` of OpenSSH 10.3 and later: no principals, no host."""
+    return (
+        certificate.kind is certificates.Kind.HOST
+        and certificate.valid_at(int(now))
+        and not certificate.critical_options
+        and any(match_pattern(host, principal) for principal in certificate.principals)
+    )
+
+
+# Listing thousands of keys asks about the same few host keys again and again.
+@lru_cache(maxsize=32)
+def _host(blob: bytes) -> _Host:
+    if not certificates.is_certificate(blob):
+        return _Host(keys.fingerprint(blob))
     try:
-        return certificates.verify(certificate).algorithm in CA_ALGORITHMS
+        certificate = certificates.decode(blob)
+        algorithm = certificates.verify(certificate).algorithm
     except (BadSignature, Malformed):
-        return False
+        return _NOBODY
+    if algorithm not in CA_ALGORITHMS:
+        return _NOBODY
+    return _Host(keys.fingerprint(certificate.signature_key), certificate)

@@ -112,12 +112,14 @@ class Gate:
         certificates: Certificates,
         counts: Counts,
         durable: Callable[[Key], bool] = lambda key: False,
+        forbidden: frozenset[str] = frozenset(),
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.inventory, self.certificates = inventory, certificates
         self._recorder, self._consent, self._files = recorder, consent, files
         self._counts, self._durable = counts, durable
+        self._forbidden = forbidden  # mechanisms that no key may use here
         self._wall, self._clock = wall, clock
         self._visible: dict[int, tuple[int, tuple[Key, ...], bool]] = {}
         self._policies: tuple[int, dict[int, tuple[Key, Policy]]] = (-1, {})
@@ -146,8 +148,9 @@ class Gate:
         return found, constrained
 
     def _shown(self, caller: Caller, key: Key) -> bool:
+        now = self._wall()
         return all(
-            visible(part.destinations, caller.bindings, caller.bind_attempted)
+            visible(part.destinations, caller.bindings, caller.bind_attempted, now=now)
             for part in self.policy(key).parts
         )
 
@@ -243,7 +246,7 @@ class Gate:
             raise
         epoch = self.inventory.epoch
         request = self._request(caller, use, data)
-        decision = decide(policy, request, self._files)
+        decision = self._decide(policy, request)
         permit = _Permit(
             epoch,
             key,
@@ -258,6 +261,13 @@ class Gate:
         )
         self._agree(caller, use, data, decision, permit, begun)
         return permit
+
+    def _decide(self, policy: Policy, request: Request) -> Decision:
+        name = spelling(request.mechanism)
+        if name in self._forbidden:
+            reason = f"{name} is switched off in the configuration."
+            return Decision(False, "configuration", reason, cacheable=False)
+        return decide(policy, request, self._files)
 
     def _agree(
         self,
@@ -288,7 +298,7 @@ class Gate:
         most = policy.most_uses
         # A key that ssh-add handed over ends with the daemon, and its count with it.
         lasting = most > 0 and key.place.store != management.MEMORY
-        if not self._counts.count(key.id, self._wall(), most=most, lasting=lasting):
+        if not self._counts.count(key.id, self._clock(), most=most, lasting=lasting):
             raise PolicyForbids(
                 f"{key.label} was good for {most} uses, and all are used up.",
                 remedy="`keyholm policy` can give it more.",
@@ -337,11 +347,12 @@ class Gate:
             bindings=tuple(caller.bindings),
             bind_attempted=caller.bind_attempted,
             operation=use.operation,
+            key_blob=key.blob,
             mechanism=use.mechanism,
             input=data,
             context=context,
             now=self._wall(),
-            usage=Usage(self._counts.uses(key.id), self._counts.recent(key.id)),
+            usage=Usage(self._counts.uses(key.id), self._counts.recent(key.id), self._clock()),
         )
 
     def _failed(

@@ -1,10 +1,11 @@
 """How two policies compare, and the strictest of both."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
-from keyholm.core.policy.model import OPEN, Confirm, Policy, Rate
+from keyholm.core.policy.hours import Hours
+from keyholm.core.policy.model import OPEN, CallerRule, Confirm, Policy, Rate
 
 
 def tighten(one: Policy, other: Policy) -> Policy:
@@ -20,31 +21,62 @@ def tighten(one: Policy, other: Policy) -> Policy:
 
 
 def loosens(new: Policy, old: Policy) -> list[str]:
-    """Which fields of `new` may allow something that `old` did not. Not sure counts as yes."""
-    if new == old:
-        return []
+    """Which fields of `new` may allow something that `old` did not. Not sure counts as yes.
+
+    All parts of a policy must agree, so `new` is no looser where each field of each part of
+    `old` finds one at least as strict in some part of `new`.
+    """
     loose = [
         name
+        for was in old.parts
         for name, is_stricter in _STRICTER.items()
-        if not is_stricter(getattr(new, name), getattr(old, name))
+        if not any(is_stricter(part, was) for part in new.parts)
     ]
-    if not set(old.also) <= set(new.also):
-        loose.append("also")
-    if old.namespaces or old.destinations:
-        # Both together allow what is in either: compare them as a pair.
-        same = (new.namespaces, new.destinations) == (old.namespaces, old.destinations)
-        if not same and "namespaces" not in loose:
-            loose.append("namespaces")
-    return loose
+    return list(dict.fromkeys(loose))
 
 
-def _fewer(new: frozenset[Any] | None, old: frozenset[Any] | None) -> bool:
+_Stricter = Callable[[Policy, Policy], bool]
+
+
+def _by(name: str, is_stricter: Callable[[Any, Any], bool]) -> _Stricter:
+    return lambda new, old: is_stricter(getattr(new, name), getattr(old, name))
+
+
+def _fewer(new: frozenset[str] | None, old: frozenset[str] | None) -> bool:
     return old is None or (new is not None and new <= old)
 
 
-def _fewer_if_any(new: Any, old: Any) -> bool:
-    """Empty is no limit, so it is the loosest."""
-    return not old or (bool(new) and set(new) <= set(old))
+def _allows_fewer(new: tuple[CallerRule, ...], old: tuple[CallerRule, ...]) -> bool:
+    """An empty list is no limit, so it is the loosest."""
+    return not old or (bool(new) and all(_is_one_of(rule, old) for rule in new))
+
+
+def _denies_more(new: tuple[CallerRule, ...], old: tuple[CallerRule, ...]) -> bool:
+    return all(_is_one_of(rule, new) for rule in old)
+
+
+def _is_one_of(rule: CallerRule, others: Iterable[CallerRule]) -> bool:
+    """Whether everybody whom `rule` is about is surely one whom one of `others` is about."""
+    return any(
+        all(
+            getattr(other, name) in (getattr(_ANYBODY, name), getattr(rule, name))
+            for name in ("uid", "executable", "unit", "forwarded")
+        )
+        for other in others
+    )
+
+
+def _is_bound_more(new: Policy, old: Policy) -> bool:
+    """What is signed: a key with namespaces and destinations signs in either."""
+    bound = bool(new.namespaces or new.destinations)
+    if old.namespaces or old.destinations:
+        fewer = set(new.destinations) <= set(old.destinations)
+        return bound and fewer and new.namespaces <= old.namespaces
+    return bound or new.readable or not old.readable
+
+
+def _within(new: Hours | None, old: Hours | None) -> bool:
+    return old is None or (new is not None and new.is_within(old))
 
 
 def _earlier(new: float | None, old: float | None) -> bool:
@@ -65,18 +97,17 @@ def _asks_more(new: Confirm, old: Confirm) -> bool:
     return not old.asked or (new.asked and new.minutes <= old.minutes)
 
 
-_STRICTER: Final[dict[str, Callable[[Any, Any], bool]]] = {
-    "allow": _fewer_if_any,
-    "deny": lambda new, old: set(old) <= set(new),
-    "doors": _fewer,
-    "operations": _fewer,
-    "mechanisms": _fewer,
-    "namespaces": _fewer_if_any,
-    "destinations": _fewer_if_any,
-    "readable": lambda new, old: new or not old,
-    "hours": lambda new, old: old is None or new == old,
-    "expires": _earlier,
-    "max_uses": _less,
-    "rate": _slower,
-    "confirm": _asks_more,
+_ANYBODY: Final = CallerRule()
+_STRICTER: Final[dict[str, _Stricter]] = {
+    "allow": _by("allow", _allows_fewer),
+    "deny": _by("deny", _denies_more),
+    "doors": _by("doors", _fewer),
+    "operations": _by("operations", _fewer),
+    "mechanisms": _by("mechanisms", _fewer),
+    "namespaces or destinations": _is_bound_more,
+    "hours": _by("hours", _within),
+    "expires": _by("expires", _earlier),
+    "max_uses": _by("max_uses", _less),
+    "rate": _by("rate", _slower),
+    "confirm": _by("confirm", _asks_more),
 }

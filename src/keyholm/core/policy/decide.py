@@ -1,120 +1,45 @@
-"""What follows from a policy for one request, and which rule says so.
+"""What follows from a policy for one request, and which rule says so."""
 
-A rule about a program matches the device and inode of what the kernel runs against those
-of the rule's path, which must belong to root and be writable by nobody else. It matches
-direct callers only, and no interpreter, whose name says nothing. That is attribution and
-noise control, not a boundary: a process can exec another program after it connected.
-"""
-
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator
 from typing import Final
-from zoneinfo import ZoneInfo
 
-from keyholm.core.caller import Door, Process, Via
-from keyholm.core.destination import Binding, permitted
-from keyholm.core.model import Input, Mechanism, Message, spelling
-from keyholm.core.policy.model import MINUTES_OF_DAY, CallerRule, Hours, Policy, Rate
+from keyholm.core.destination import permitted
+from keyholm.core.model import Message, spelling
+from keyholm.core.policy import callers
+from keyholm.core.policy.model import OPEN, Policy
+from keyholm.core.policy.request import (
+    ConsentNeeded,
+    Decision,
+    Files,
+    Refusal,
+    Request,
+    Step,
+)
 from keyholm.wire.codec import Malformed
-from keyholm.wire.ssh import sshsig, userauth
+from keyholm.wire.ssh import certificates
 from keyholm.wire.ssh.sshsig import SshSig
 from keyholm.wire.ssh.userauth import UserAuth
 
 DEFAULT: Final = "default"
+ASKED: Final = "somebody is asked before the key is used"
 
-Files = Callable[[str], tuple[int, int, bool] | None]
-"""Device, inode and trustworthiness of a path; None where it is not there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    uses: int = 0
-    recent: tuple[float, ...] = ()  # times of the last uses, oldest first
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """All that a decision may depend on."""
-
-    uid: int
-    door: Door
-    via: Via
-    process: Process
-    bindings: tuple[Binding, ...] = ()
-    bind_attempted: bool = False
-    operation: str = "sign"
-    mechanism: Mechanism
-    input: Input | None  # None: not there yet, an operation is being begun
-    context: UserAuth | SshSig | None = None
-    now: float
-    usage: Usage = Usage()
-
-
-@dataclass(frozen=True, slots=True)
-class ConsentNeeded:
-    minutes: int = 0  # for how long it may be remembered; 0: not at all
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """`rule` names what decided, as in `destinations`; `cacheable` says that the answer
-    holds for this connection, key and mechanism until the policy or a binding changes."""
-
-    allowed: bool
-    rule: str
-    reason: str = ""
-    remedy: str = ""
-    consent: ConsentNeeded | None = None
-    cacheable: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One rule that was looked at: `outcome` is pass, refuse, ask or decides."""
-
-    rule: str
-    outcome: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    rule: str
-    reason: str
-    remedy: str = ""
-
-
-_Check = Callable[[Policy, Request, Files], _Refusal | None]
-
-
-def context_of(data: bytes) -> UserAuth | SshSig | None:
-    """What a message is about, if it is one that we can read."""
-    if data.startswith(sshsig.MAGIC):
-        parse: Callable[[bytes], UserAuth | SshSig] = sshsig.parse_signed
-    else:
-        parse = userauth.parse
-    try:
-        return parse(data)
-    except Malformed:
-        return None
+_Check = Callable[[Policy, Request, Files], Refusal | None]
 
 
 def decide(policy: Policy, request: Request, files: Files) -> Decision:
-    consent: list[ConsentNeeded] = []
-    for part in policy.parts:
-        for check in _CHECKS.values():
-            refusal = check(part, request, files)
-            if refusal is not None:
-                return Decision(
-                    False, refusal.rule, refusal.reason, refusal.remedy, cacheable=False
-                )
+    consent: list[int] = []
+    rule = ""
+    for prefix, part in _named_parts(policy):
+        refusal = _refusal(part, request, files)
+        if refusal is not None:
+            name = prefix + refusal.rule
+            return Decision(False, name, refusal.reason, refusal.remedy, cacheable=False)
         if part.confirm.asked:
-            consent.append(ConsentNeeded(part.confirm.minutes))
-    cacheable = not any(map(_depends_on_more, policy.parts))
+            consent.append(part.confirm.minutes)
+            rule = rule or f"{prefix}confirm"
     if consent:
-        shortest = min(consent, key=lambda needed: needed.minutes)
-        return Decision(True, "confirm", consent=shortest, cacheable=False)
+        return Decision(True, rule, consent=ConsentNeeded(min(consent)), cacheable=False)
+    cacheable = not any(map(_depends_on_more, policy.parts))
     return Decision(True, _deciding(policy, request, files), cacheable=cacheable)
 
 
@@ -124,44 +49,57 @@ def explain(policy: Policy, request: Request, files: Files) -> tuple[Step, ...]:
 
 
 def _steps(policy: Policy, request: Request, files: Files) -> Iterator[Step]:
-    for part in policy.parts:
-        for name, check in _CHECKS.items():
-            if not _has(part, name):
-                continue
-            refusal = check(part, request, files)
-            if refusal is not None:
-                yield Step(refusal.rule, "refuse", refusal.reason)
+    for prefix, part in _named_parts(policy):
+        for step in _steps_of(part, request, files):
+            yield Step(prefix + step.rule, step.outcome, step.reason)
+            if step.outcome == "refuse":
                 return
+    decision = decide(policy, request, files)
+    yield Step(decision.rule, "decides", ASKED if decision.consent else "the key may be used")
+
+
+def _steps_of(part: Policy, request: Request, files: Files) -> Iterator[Step]:
+    for name, check in _CHECKS.items():
+        if name in ("deny", "allow"):
+            yield from callers.steps(name, getattr(part, name), request, files)
+        refusal = check(part, request, files)
+        if refusal is not None:
+            yield Step(refusal.rule, "refuse", refusal.reason)
+            return
+        for field in _BINDING if name == "bound" else ():
+            if _has(part, field):
+                yield Step(field, "pass", _if_undecided(request))
+        if name in _PLAIN and _has(part, name):
             yield Step(name, "pass", "")
-        if part.confirm.asked:
-            yield Step("confirm", "ask", "somebody is asked before the key is used")
-    yield Step(decide(policy, request, files).rule, "decides", "the key may be used")
+    if part.confirm.asked:
+        yield Step("confirm", "ask", ASKED)
+
+
+def _named_parts(policy: Policy) -> Iterator[tuple[str, Policy]]:
+    yield "", policy
+    for number, part in enumerate(policy.also):
+        yield f"also[{number}].", part
+
+
+def _refusal(part: Policy, request: Request, files: Files) -> Refusal | None:
+    return next(
+        (found for check in _CHECKS.values() if (found := check(part, request, files))), None
+    )
 
 
 def _has(policy: Policy, name: str) -> bool:
-    if name == "readable":
-        return bool(policy.readable or policy.namespaces or policy.destinations)
-    value = getattr(policy, name)
-    return value is not None and value not in ((), frozenset(), 0, False)
+    return bool(getattr(policy, name) != getattr(OPEN, name))
 
 
 def _depends_on_more(policy: Policy) -> bool:
     """Whether the answer depends on the message, the time, or how often it was given."""
-    return bool(
-        policy.namespaces
-        or policy.destinations
-        or policy.readable
-        or policy.hours
-        or policy.expires is not None
-        or policy.max_uses
-        or policy.rate
-    )
+    return any(_has(policy, name) for name in (*_BINDING, *_PASSING))
 
 
 def _deciding(policy: Policy, request: Request, files: Files) -> str:
     """The rule that let it through, most telling first."""
     for number, rule in enumerate(policy.allow):
-        if _matches(rule, request, files):
+        if not callers.mismatch(rule, request, files):
             return f"allow[{number}]"
     if isinstance(request.context, UserAuth) and policy.destinations:
         return "destinations"
@@ -170,196 +108,163 @@ def _deciding(policy: Policy, request: Request, files: Files) -> str:
     return DEFAULT
 
 
-# --- callers -------------------------------------------------------------------------
-
-
-def _matches(rule: CallerRule, request: Request, files: Files) -> bool:
-    if rule.uid is not None and rule.uid != request.uid:
-        return False
-    if rule.forwarded is not None and rule.forwarded != (request.via is not Via.DIRECT):
-        return False
-    if rule.unit and rule.unit != request.process.unit:
-        return False
-    return not rule.executable or _is_program(rule.executable, request, files)
-
-
-def _is_program(path: str, request: Request, files: Files) -> bool:
-    program = request.process.executable
-    if program is None or program.interpreter or request.via is not Via.DIRECT:
-        return False
-    found = files(path)
-    if found is None:
-        return False
-    device, inode, trusted = found
-    return trusted and (device, inode) == (program.device, program.inode)
-
-
-def _deny(policy: Policy, request: Request, files: Files) -> _Refusal | None:
-    for number, rule in enumerate(policy.deny):
-        if _matches(rule, request, files):
-            return _Refusal(f"deny[{number}]", "The key's policy denies this caller.")
-    return None
-
-
-def _allow(policy: Policy, request: Request, files: Files) -> _Refusal | None:
-    if not policy.allow or any(_matches(rule, request, files) for rule in policy.allow):
-        return None
-    program = request.process.executable
-    who = program.path if program else f"uid {request.uid}"
-    return _Refusal(
-        "allow",
-        f"The key's policy does not allow {who} ({request.via}).",
-        "`keyholm policy explain --pid PID KEY` shows what it looks at.",
-    )
-
-
 # --- what is done --------------------------------------------------------------------
 
 
-def _doors(policy: Policy, request: Request, files: Files) -> _Refusal | None:
+def _doors(policy: Policy, request: Request, files: Files) -> Refusal | None:
     if policy.doors is None or request.door in policy.doors:
         return None
-    return _Refusal("doors", f"The key may not be used through the {request.door} door.")
+    return Refusal("doors", f"The key may not be used through the {request.door} door.")
 
 
-def _operations(policy: Policy, request: Request, files: Files) -> _Refusal | None:
+def _operations(policy: Policy, request: Request, files: Files) -> Refusal | None:
     if policy.operations is None or request.operation in policy.operations:
         return None
-    return _Refusal("operations", f"The key may not be used to {request.operation}.")
+    return Refusal("operations", f"The key may not be used to {request.operation}.")
 
 
-def _mechanisms(policy: Policy, request: Request, files: Files) -> _Refusal | None:
+def _mechanisms(policy: Policy, request: Request, files: Files) -> Refusal | None:
     name = spelling(request.mechanism)
     if policy.mechanisms is None or name in policy.mechanisms:
         return None
-    return _Refusal("mechanisms", f"The key may not be used with {name}.")
+    return Refusal("mechanisms", f"The key may not be used with {name}.")
 
 
-def _readable(policy: Policy, request: Request, files: Files) -> _Refusal | None:
-    """What a key that is bound to namespaces or destinations may sign."""
-    if not (policy.namespaces or policy.destinations or policy.readable):
+# --- what is signed ------------------------------------------------------------------
+
+
+def _bound(policy: Policy, request: Request, files: Files) -> Refusal | None:
+    """What a key that is bound to namespaces or destinations may sign.
+
+    Bound to both, it signs in either.
+    """
+    by = next((name for name in _BINDING if _has(policy, name)), "")
+    if not by or request.input is None:  # without a message: decided when it is there
         return None
-    if request.input is None:
-        return None  # decided when the message is there
-    context = request.context
     if not isinstance(request.input, Message):
-        return _Refusal(
-            _bound_by(policy),
+        return Refusal(
+            by,
             "The key signs only what can be read, and was given a bare digest.",
             "`ssh -I` and other PKCS#11 clients send digests: use the agent instead.",
         )
-    if context is None:
-        return _Refusal(
-            _bound_by(policy), "The key signs only SSH logins and SSHSIG, and this is neither."
-        )
-    if isinstance(context, SshSig):
-        return _namespace(policy, context)
-    return _destination(policy, request, context)
+    match request.context:
+        case UserAuth() as login:
+            return _login(policy, request, login)
+        case SshSig() as signature:
+            return _signature(policy, signature)
+        case None:
+            return Refusal(by, "The key signs only SSH logins and SSHSIG, and this is neither.")
 
 
-def _bound_by(policy: Policy) -> str:
-    if policy.namespaces:
-        return "namespaces"
-    return "destinations" if policy.destinations else "readable"
-
-
-def _namespace(policy: Policy, context: SshSig) -> _Refusal | None:
+def _signature(policy: Policy, context: SshSig) -> Refusal | None:
     if context.namespace in policy.namespaces:
         return None
-    if not policy.namespaces and not policy.destinations:
-        return None
-    if not policy.namespaces:
-        return _Refusal("destinations", "The key is for logins, and this is a file's signature.")
-    return _Refusal(
-        "namespaces",
-        f"The key signs for {', '.join(sorted(policy.namespaces))}, not for {context.namespace!r}.",
-    )
-
-
-def _destination(policy: Policy, request: Request, context: UserAuth) -> _Refusal | None:
-    if not policy.destinations:
-        if not policy.namespaces:
-            return None
+    if policy.namespaces:
         names = ", ".join(sorted(policy.namespaces))
-        return _Refusal("namespaces", f"The key signs for {names}, and this is a login.")
-    verdict = permitted(policy.destinations, request.bindings, request.bind_attempted, context)
+        return Refusal("namespaces", f"The key signs for {names}, not for {context.namespace!r}.")
+    if policy.destinations:
+        return Refusal("destinations", "The key is for logins, and this is a file's signature.")
+    return None
+
+
+def _login(policy: Policy, request: Request, context: UserAuth) -> Refusal | None:
+    if not policy.destinations and policy.namespaces:
+        names = ", ".join(sorted(policy.namespaces))
+        return Refusal("namespaces", f"The key signs for {names}, and this is a login.")
+    if not _is_with(request.key_blob, context):
+        by = "destinations" if policy.destinations else "readable"
+        return Refusal(by, "The login names another key than the one that is to sign it.")
+    if not policy.destinations:
+        return None
+    verdict = permitted(
+        policy.destinations, request.bindings, request.bind_attempted, context, now=request.now
+    )
     if verdict.permitted:
         return None
-    return _Refusal(
+    return Refusal(
         "destinations",
         f"The key may not be used there: {verdict.reason}.",
         "It is bound to destinations; ssh 8.9 and later prove where they connect to.",
     )
 
 
+def _is_with(key_blob: bytes, context: UserAuth) -> bool:
+    try:
+        return certificates.plain_blob(context.key_blob) == key_blob
+    except Malformed:
+        return False
+
+
+def _if_undecided(request: Request) -> str:
+    return "" if request.input else "it depends on what is signed, which is not known yet"
+
+
 # --- when and how often --------------------------------------------------------------
 
 
-def _hours(policy: Policy, request: Request, files: Files) -> _Refusal | None:
-    if policy.hours is None or _is_within(policy.hours, request.now):
+def _hours(policy: Policy, request: Request, files: Files) -> Refusal | None:
+    within = policy.hours is None or policy.hours.contains(request.now)
+    if within is None:
+        return Refusal(
+            "hours",
+            f"The key's policy names hours of {policy.hours}, and this machine does not know "
+            "that time zone.",
+            "Install the time zones (Debian: tzdata).",
+        )
+    if within:
         return None
-    return _Refusal("hours", "The key's policy does not allow its use at this hour.")
+    return Refusal("hours", f"The key may be used only {policy.hours}.")
 
 
-def _is_within(hours: Hours, now: float) -> bool:
-    local = datetime.fromtimestamp(now, ZoneInfo(hours.zone))
-    minute = 60 * local.hour + local.minute
-    if hours.start <= minute < min(hours.end, MINUTES_OF_DAY) and local.weekday() in hours.days:
-        return True
-    # A span over midnight belongs to the day on which it began.
-    yesterday = (local - timedelta(days=1)).weekday()
-    return minute < hours.end - MINUTES_OF_DAY and yesterday in hours.days
-
-
-def _expires(policy: Policy, request: Request, files: Files) -> _Refusal | None:
+def _expires(policy: Policy, request: Request, files: Files) -> Refusal | None:
     if policy.expires is None or request.now < policy.expires:
         return None
-    return _Refusal("expires", "The key has expired.", "`keyholm policy` can give it more time.")
+    return Refusal(
+        "expires", "The key has expired.", "`keyholm policy edit` can give it more time."
+    )
 
 
-def _max_uses(policy: Policy, request: Request, files: Files) -> _Refusal | None:
+def _max_uses(policy: Policy, request: Request, files: Files) -> Refusal | None:
     if not policy.max_uses or request.usage.uses < policy.max_uses:
         return None
-    return _Refusal(
+    return Refusal(
         "max_uses",
         f"The key was good for {policy.max_uses} uses, and all are used up.",
-        "`keyholm policy` can give it more.",
+        "`keyholm policy edit` can give it more.",
     )
 
 
-def _rate(policy: Policy, request: Request, files: Files) -> _Refusal | None:
-    if policy.rate is None or _has_token(policy.rate, request.usage.recent, request.now):
+def _rate(policy: Policy, request: Request, files: Files) -> Refusal | None:
+    if policy.rate is None:
         return None
-    return _Refusal(
-        "rate",
-        f"The key may be used {policy.rate.per_minute} times a minute, and was used more often.",
-        "Wait a little.",
-    )
+    for most, seconds, span in (
+        (policy.rate.burst, 1.0, "second"),
+        (policy.rate.per_minute, 60.0, "minute"),
+    ):
+        recent = request.usage.recent
+        if len(recent) >= most and request.usage.now - recent[-most] < seconds:
+            return Refusal(
+                "rate", f"The key was used {most} times in a {span} already.", "Wait a little."
+            )
+    return None
 
 
-def _has_token(rate: Rate, recent: Sequence[float], now: float) -> bool:
-    """A bucket of `burst` tokens that fills `per_minute`, replayed over the last uses."""
-    level, before = float(rate.burst), None
-    for time in recent:
-        if before is not None:
-            level = min(float(rate.burst), level + max(0.0, time - before) * rate.per_minute / 60)
-        level -= 1
-        before = time
-    if before is not None:
-        level = min(float(rate.burst), level + max(0.0, now - before) * rate.per_minute / 60)
-    return level >= 1
-
-
-# In the order in which they are looked at; the names are those of the fields.
-_CHECKS: Final[dict[str, _Check]] = {
-    "deny": _deny,
-    "allow": _allow,
-    "doors": _doors,
-    "operations": _operations,
-    "mechanisms": _mechanisms,
-    "readable": _readable,
+_BINDING: Final = ("namespaces", "destinations", "readable")
+_PASSING: Final[dict[str, _Check]] = {
     "hours": _hours,
     "expires": _expires,
     "max_uses": _max_uses,
     "rate": _rate,
 }
+# In the order in which they are looked at; the names are those of the fields, but for `bound`,
+# which stands for the fields of `_BINDING`.
+_CHECKS: Final[dict[str, _Check]] = {
+    "deny": callers.deny,
+    "allow": callers.allow,
+    "doors": _doors,
+    "operations": _operations,
+    "mechanisms": _mechanisms,
+    "bound": _bound,
+    **_PASSING,
+}
+_PLAIN: Final = frozenset(_CHECKS) - {"deny", "allow", "bound"}

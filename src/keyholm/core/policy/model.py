@@ -5,9 +5,8 @@ from typing import Final
 
 from keyholm.core.caller import Door
 from keyholm.core.destination import Destination, from_wire
+from keyholm.core.policy.hours import Hours
 from keyholm.wire.ssh.constraints import RestrictDestination
-
-MINUTES_OF_DAY: Final = 24 * 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +14,8 @@ class CallerRule:
     """Matches a caller of whom everything that is said here is true."""
 
     uid: int | None = None
-    executable: str = ""  # an absolute path; see `decide` for what it is worth
-    unit: str = ""  # systemd unit
+    executable: str = ""  # an absolute path; see `callers` for what it is worth
+    unit: str = ""  # systemd unit; also where it forwards for somebody else
     forwarded: bool | None = None
 
 
@@ -30,28 +29,18 @@ class Confirm:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `burst` uses at once, `per_minute` in the long run."""
+    """At most `burst` uses in any second and `per_minute` in any minute."""
 
     per_minute: int
     burst: int
 
 
 @dataclass(frozen=True, slots=True)
-class Hours:
-    """Days of the week (Monday is 0) and minutes of the day; `end` may be past midnight."""
-
-    days: frozenset[int]
-    start: int
-    end: int
-    zone: str
-
-
-@dataclass(frozen=True, slots=True)
 class Policy:
     """The rules of one key."""
 
-    allow: tuple[CallerRule, ...] = ()  # empty: anybody who may use the token
     deny: tuple[CallerRule, ...] = ()
+    allow: tuple[CallerRule, ...] = ()  # empty: anybody who may use the token
     doors: frozenset[Door] | None = None
     operations: frozenset[str] | None = None
     mechanisms: frozenset[str] | None = None
@@ -64,6 +53,11 @@ class Policy:
     rate: Rate | None = None
     confirm: Confirm = Confirm()
     also: tuple["Policy", ...] = ()  # other policies that must agree
+
+    def __post_init__(self) -> None:
+        # Nothing at all cannot be written, since an empty list reads as no limit.
+        if frozenset() in (self.doors, self.operations, self.mechanisms):
+            raise ValueError("a policy that allows no door, operation or mechanism")
 
     @property
     def parts(self) -> tuple["Policy", ...]:
