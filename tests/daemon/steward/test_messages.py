@@ -1,0 +1,118 @@
+"""What keeper and steward say to each other, as bytes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyholm.core.caller import Executable, Process
+from keyholm.core.prompt import Kind, Question
+from keyholm.daemon.steward.messages import (
+    MESSAGES,
+    Answered,
+    Ask,
+    CheckProvider,
+    Done,
+    Examine,
+    Examined,
+    Failed,
+    Identified,
+    Identify,
+    Message,
+    ProviderAllowed,
+    Reload,
+    Resolve,
+    Resolved,
+    Show,
+    Signed,
+    SignWithKey,
+    Usable,
+    Witness,
+    decode,
+    encode,
+)
+from keyholm.wire.codec import Malformed
+
+words = st.text(st.characters(codec="utf-8"), max_size=20)
+uint32 = st.integers(0, 2**32 - 1)
+uint64 = st.integers(0, 2**64 - 1)
+executables = st.builds(Executable, words, uint64, uint64, st.booleans(), st.booleans())
+processes = st.builds(
+    Process,
+    pid=uint32,
+    start=uint64,
+    executable=st.none() | executables,
+    unit=words,
+    cgroup=words,
+    tty=words,
+    command=words,
+    parents=st.lists(words, max_size=3).map(tuple),
+    relay=st.booleans(),
+)
+questions = st.builds(
+    Question,
+    kind=st.sampled_from(Kind),
+    title=words,
+    text=words,
+    prompt=words,
+    attempts_left=st.none() | uint32,
+    pid=uint32,
+    uid=uint32,
+    # To the millisecond: that is how it is sent.
+    seconds=st.integers(0, 10**6).map(lambda number: number / 1000),
+)
+usable = st.builds(Usable, words, words)
+KINDS: dict[type, st.SearchStrategy[Message]] = {
+    Identify: st.builds(Identify, uint32),
+    Identified: st.builds(Identified, processes, st.none() | uint32, st.booleans()),
+    Resolve: st.builds(Resolve, words),
+    Resolved: st.builds(Resolved, st.none() | executables),
+    Ask: st.builds(Ask, questions),
+    Answered: st.builds(Answered, st.booleans(), words, words),
+    Show: st.builds(Show, questions),
+    Examine: st.builds(Examine),
+    Examined: st.builds(Examined, st.lists(usable, max_size=3).map(tuple)),
+    SignWithKey: st.builds(SignWithKey, st.binary(), words, st.binary(), uint32),
+    Signed: st.builds(Signed, st.binary()),
+    CheckProvider: st.builds(CheckProvider, words),
+    ProviderAllowed: st.builds(ProviderAllowed, words),
+    Witness: st.builds(Witness, st.binary()),
+    Reload: st.builds(Reload),
+    Done: st.builds(Done),
+    Failed: st.builds(Failed, words, words, words),
+}
+messages = st.one_of(*KINDS.values())
+
+
+def test_every_message_is_tried_here() -> None:
+    assert KINDS.keys() == {message.kind for message in MESSAGES.values()}
+
+
+@given(messages)
+def test_what_is_said_is_understood(message: Message) -> None:
+    assert decode(encode(message)) == message
+
+
+@given(messages)
+def test_a_cut_or_padded_message_is_refused(message: Message) -> None:
+    body = encode(message)
+    for cut in range(len(body)):
+        with pytest.raises(Malformed):
+            decode(body[:cut])
+    with pytest.raises(Malformed):
+        decode(body + b"\0")
+
+
+@given(st.binary())
+def test_any_bytes_are_a_message_or_refused(body: bytes) -> None:
+    try:
+        message = decode(body)
+    except Malformed:
+        return
+    assert decode(encode(message)) == message
+
+
+def test_a_kind_of_question_that_does_not_exist_is_refused() -> None:
+    body = bytearray(encode(Ask(Question(Kind.CONFIRM, "", ""))))
+    body[5:12] = b"Confirm"
+    with pytest.raises(Malformed, match="no such kind"):
+        decode(bytes(body))
