@@ -124,6 +124,7 @@ class Restore:
     backup: bytes
     passphrase: Secret
     name: str
+    owner: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -416,8 +416,7 @@ class Gate:
                 raise KeyNotFound("There is no such token for you.")
             raise NotTheOwner(f"{token.label} belongs to uid {token.owner}.")
         if isinstance(action, actions.MakeToken | actions.Restore) and caller.uid != 0:
-            owner = action.owner if isinstance(action, actions.MakeToken) else caller.uid
-            if owner != caller.uid:
+            if action.owner != caller.uid:
                 raise NotTheOwner("Only root makes tokens for others.")
         if reason := self._wants_proof(action):
             self._prove(token, proof, reason)
@@ -583,7 +582,7 @@ def _backup(gate: Gate, action: actions.Backup) -> bytes:
 
 def _restore(gate: Gate, action: actions.Restore) -> Token:
     store = _ability(action.store, Restores)
-    return store.restore(action.backup, action.passphrase, action.name)
+    return store.restore(action.backup, action.passphrase, action.name, action.owner)
 
 
 def _close_door(gate: Gate, action: actions.CloseDoor) -> None:

@@ -60,8 +60,8 @@ def detail(action: actions.Action) -> dict[str, str]:
             return {"policy": policy_hash(policy)}
         case actions.MakeToken(_, token, owner):
             return {"token": token, "owner": str(owner)}
-        case actions.Restore(_, _, _, token):
-            return {"token": token}
+        case actions.Restore(_, _, _, token, owner):
+            return {"token": token, "owner": str(owner)}
         case actions.RemoveSlot(_, _, slot):
             return {"slot": slot}
         case actions.AddCertificate(_, _, certificate) | actions.RemoveCertificate(_, certificate):

@@ -181,7 +181,7 @@ class Restores(ABC):
     """An ability of a store: make a token from a backup."""
 
     @abstractmethod
-    def restore(self, backup: bytes, passphrase: Secret, name: str) -> Token: ...
+    def restore(self, backup: bytes, passphrase: Secret, name: str, owner: int) -> Token: ...
 
 
 class MakesTokens(ABC):

@@ -14,6 +14,8 @@ from keyholm.core.policy import reading, writing
 from keyholm.core.policy.model import Policy
 
 MAX_TEXT: Final = 64 * 1024
+# tomllib takes the square of a dotted name's parts: 30,000 of them are seconds and gigabytes.
+MAX_DOTS: Final = 4096
 ALSO: Final = "also"
 
 
@@ -47,6 +49,8 @@ def parse(text: str) -> Policy:
     """Raises `BadPolicy`, which says where."""
     if len(text) > MAX_TEXT:
         raise BadPolicy(f"A policy has at most {MAX_TEXT >> 10} KiB.")
+    if text.count(".") > MAX_DOTS:
+        raise BadPolicy(f"A policy has at most {MAX_DOTS} dots.")
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also numbers too long, tables too deep

@@ -209,7 +209,9 @@ def restore(request: Request) -> schema.Done:
         raise BadRequest("This method needs the backup.")
     store = request.door.gate.inventory.store("disk")
     passphrase = request.needed("the passphrase of the backup")
-    action = actions.Restore(store, request.given.blobs[0], passphrase, request.params.name)
+    action = actions.Restore(
+        store, request.given.blobs[0], passphrase, request.params.name, request.caller.uid
+    )
     request.door.gate.manage(request.caller, action)
     return DONE
 

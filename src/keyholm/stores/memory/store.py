@@ -59,7 +59,6 @@ class _Held:
     policy: Policy
     provider: str
     expires: float | None
-    signers: dict[int, tuple[Mechanism, software.Signer]]
 
 
 class MemoryToken(Signs, Imports, Destroys, Describes):
@@ -96,13 +95,9 @@ class MemoryToken(Signs, Imports, Destroys, Describes):
         if held is None or (held.expires is not None and held.expires <= self._clock()):
             self.expire()
             raise _gone(key)
-        known = held.signers.get(id(mechanism))
-        if known is None:
-            if key.application:
-                return self._sign_by_device(held, data.data)
-            known = (mechanism, software.signer(key.public, mechanism))
-            held.signers[id(mechanism)] = known
-        return known[1](held.private.loaded(), data)
+        if key.application:
+            return self._sign_by_device(held, data.data)
+        return held.private.signer(key.public, mechanism)(held.private.loaded(), data)
 
     def _sign_by_device(self, held: _Held, data: bytes) -> bytes:
         def ask(private: Private) -> bytes:
@@ -135,7 +130,7 @@ class MemoryToken(Signs, Imports, Destroys, Describes):
             application=application.decode("utf-8", "replace"),
         )
         expires = None if new.lifetime is None else self._clock() + new.lifetime
-        held = _Held(key, self._shield.seal(private), policy, new.provider, expires, {})
+        held = _Held(key, self._shield.seal(private), policy, new.provider, expires)
         with self._lock:
             before = self._held.get(place.object)
             self._held[place.object] = held  # an old entry keeps its place

@@ -15,10 +15,12 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keyholm.core.errors import StoreFailed
+from keyholm.core.model import Mechanism
 from keyholm.core.secret import Secret
 from keyholm.stores.software import keys
 from keyholm.wire.codec import Reader
-from keyholm.wire.ssh.private_keys import PRIVATE, Private
+from keyholm.wire.ssh.keys import PublicKey
+from keyholm.wire.ssh.private_keys import PRIVATE, Private, write_into
 
 IDLE_SECONDS: Final = 60.0
 NONCE: Final = 12
@@ -43,12 +45,8 @@ class Shield:
 
     def seal(self, private: Private) -> "Shielded":
         """The views of `private` are the caller's to wipe."""
-        plain = bytearray(PRIVATE.write(private))
-        try:
-            sealed = self.encrypt(plain)
-        finally:
-            plain[:] = bytes(len(plain))
-        return Shielded(self, sealed)
+        with written(private) as plain:
+            return Shielded(self, self.encrypt(plain.view))
 
     def encrypt(self, plain: bytearray | memoryview) -> bytes:
         nonce = os.urandom(NONCE)
@@ -107,12 +105,20 @@ class Shield:
 class Shielded:
     """One private key: always its sealed form, while it is hot the loaded one as well."""
 
-    __slots__ = ("_loaded", "_sealed", "_shield", "used")
+    __slots__ = ("_loaded", "_sealed", "_shield", "_signers", "used")
 
     def __init__(self, shield: Shield, sealed: bytes) -> None:
         self._shield, self._sealed = shield, sealed
         self._loaded: Any = None
+        self._signers: dict[int, tuple[Mechanism, keys.Signer]] = {}
         self.used = 0.0
+
+    def signer(self, public: PublicKey, mechanism: Mechanism) -> keys.Signer:
+        """How it signs by `mechanism`. Raises `MechanismUnsupported`."""
+        known = self._signers.get(id(mechanism))
+        if known is None:
+            known = self._signers[id(mechanism)] = (mechanism, keys.signer(public, mechanism))
+        return known[1]
 
     def loaded(self) -> Any:
         """What signs. Unsealed and loaded if it was idle."""
@@ -138,6 +144,18 @@ class Shielded:
     def close(self) -> None:
         self._loaded, self._sealed = None, b""
         self._shield.cool(self)
+
+
+def written(private: Private) -> Secret:
+    """`private` as `PRIVATE` writes it, in locked memory and nowhere else."""
+    made: list[Secret] = []
+
+    def allocate(size: int) -> memoryview:
+        made.append(Secret(size))
+        return made[0].view
+
+    write_into(private, allocate)
+    return made[0]
 
 
 def _release(private: Private) -> None:
