@@ -103,7 +103,7 @@ def test_a_signature_of_openssh_reads_and_writes(name: str) -> None:
 def test_the_composite_signature_of_the_draft_is_good() -> None:
     key, message, raw = composite_vector()
     blob = signatures.blob(key, COMPOSITE, raw)
-    signatures.verify(key, blob, message) == Verified(COMPOSITE)
+    assert signatures.verify(key, blob, message) == Verified(COMPOSITE)
 
 
 @pytest.mark.parametrize("broken", [0, 2419, 2420, 2483])
@@ -141,7 +141,7 @@ def test_a_composite_signature_that_we_make_is_good() -> None:
 def test_a_signature_that_a_store_makes_is_good(name: str, algorithm: str) -> None:
     private = samples.private(name)
     blob = sign(private, DATA, algorithm)
-    signatures.verify(private.public, blob, DATA) == Verified(algorithm)
+    assert signatures.verify(private.public, blob, DATA) == Verified(algorithm)
     with pytest.raises(BadSignature, match="did not make"):
         signatures.verify(private.public, blob, DATA + b"!")
     with pytest.raises(BadSignature, match="not accepted"):
