@@ -136,6 +136,11 @@ def socket_path(environment: Mapping[str, str] = os.environ) -> str:
     return next(iter(_candidates(environment)))
 
 
+def door_path(door: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Where another door of the same daemon listens."""
+    return os.path.join(os.path.dirname(socket_path(environment)), door)
+
+
 def _candidates(environment: Mapping[str, str]) -> Iterable[str]:
     runtime = environment.get("XDG_RUNTIME_DIR", "")
     if os.path.isabs(runtime):

@@ -1,77 +1,162 @@
-"""Shell completion, generated from the parsers, so that it knows every option there is."""
+"""`keyholm completion`: what a shell needs to complete our commands, made from the parsers.
+
+The scripts know commands, actions, options and fixed choices; names of keys they ask the
+daemon for, when Tab is pressed.
+"""
 
 import argparse
-from typing import Final
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from keyholm.cli.main import COMMANDS, parser
+from keyholm.cli.main import every_command, parser_for
+
+if TYPE_CHECKING:
+    from keyholm.cli.parser import Subparsers
+
+FILES: Final = ("FILE", "FOLDER")
+NAMES: Final = 'keyholm list --json 2>/dev/null | sed -n \'s/^ *"name": "\\(.*\\)",$/\\1/p\''
 
 BASH: Final = """\
 _keyholm() {{
-  local current=${{COMP_WORDS[COMP_CWORD]}} words
-  if [ "$COMP_CWORD" = 1 ]; then
-    words="{commands}"
-  else
-    case ${{COMP_WORDS[1]}} in
+  local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}}
+  local command="${{COMP_WORDS[1]}}" words="" keys="" files=""
+  [[ $COMP_CWORD -ge 3 && ${{COMP_WORDS[2]}} != -* ]] && command="$command ${{COMP_WORDS[2]}}"
+  [[ $COMP_CWORD -eq 1 ]] && command=""
+  case "$command" in
 {cases}
-    esac
-    case $current in
-      -*) ;;
-      *) case ${{COMP_WORDS[1]}} in
-           show|export|rm|rename|sign|policy|certificate)
-             words="$words $(keyholm list --json 2>/dev/null | sed -n 's/^ *"name": "\\(.*\\)",$/\\1/p')" ;;
-         esac ;;
-    esac
-  fi
-  COMPREPLY=($(compgen -W "$words" -- "$current"))
-  [ ${{#COMPREPLY[@]}} -gt 0 ] || COMPREPLY=($(compgen -f -- "$current"))
+  esac
+  case "$command $previous" in
+{options}
+  esac
+  COMPREPLY=()
+  local IFS=$'\\n'
+  [[ -n $words ]] && COMPREPLY+=($(compgen -W "${{words// /$'\\n'}}" -- "$current"))
+  [[ -n $keys && $current != -* ]] && COMPREPLY+=($(compgen -W "$({names})" -- "$current"))
+  [[ -n $files ]] && COMPREPLY+=($(compgen -f -- "$current"))
 }}
-complete -F _keyholm keyholm
+complete -o filenames -F _keyholm keyholm
+"""
+ZSH: Final = """\
+#compdef keyholm
+autoload -U +X bashcompinit && bashcompinit
 """
 
 
-def script(shell: str) -> str:
-    words = {name: _words(name) for name in COMMANDS}
-    if shell == "fish":
-        return "".join(_fish(words))
-    cases = "\n".join(
-        f'      {name}) words="{" ".join(found)}" ;;' for name, found in words.items()
+class Known(NamedTuple):
+    """What one command, or one action of it, takes."""
+
+    command: str
+    options: tuple[tuple[str, argparse.Action], ...]
+    words: tuple[str, ...]
+    keys: bool  # whether it takes the name of a key
+    files: bool
+
+
+def add_parser(subparsers: "Subparsers") -> None:
+    parser = subparsers.add_parser(
+        "completion",
+        description="Print the completions of a shell: `keyholm completion bash` in a file of "
+        "/etc/bash_completion.d, or `source <(keyholm completion zsh)`.",
     )
-    bash = BASH.format(commands=" ".join(COMMANDS), cases=cases)
-    # zsh runs bash's completions as they are.
-    return f"autoload -U +X bashcompinit && bashcompinit\n{bash}" if shell == "zsh" else bash
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
+    parser.set_defaults(run=run)
 
 
-def _words(command: str) -> list[str]:
-    """Options and choices of a command, those of its own sub-commands included."""
-    made = parser(command)
-    found: list[str] = []
-    todo: list[argparse.ArgumentParser] = [
-        sub for action in _sub(made) for sub in action.choices.values()
-    ]
-    while todo:
-        current = todo.pop()
-        for action in current._actions:  # noqa: SLF001 - argparse has no other way to ask
-            found += action.option_strings
-            if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
-                found += action.choices
-                todo += action.choices.values()
-            elif action.choices:
-                found += map(str, action.choices)
-    return list(dict.fromkeys(found))
+def run(arguments: Namespace) -> int:
+    known = list(all_known())
+    script = _fish(known) if arguments.shell == "fish" else _bash(known)
+    sys.stdout.write(ZSH + script if arguments.shell == "zsh" else script)
+    return 0
 
 
-def _sub(
-    made: argparse.ArgumentParser,
-) -> list["argparse._SubParsersAction[argparse.ArgumentParser]"]:
-    return [a for a in made._actions if isinstance(a, argparse._SubParsersAction)]  # noqa: SLF001
+def all_known() -> Iterator[Known]:
+    parser = parser_for([command for command, _, _ in every_command()])
+    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to ask
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            for command, below in action.choices.items():
+                yield from _known(command, below)
 
 
-def _fish(words: dict[str, list[str]]) -> list[str]:
-    lines = ["complete -c keyholm -n __fish_use_subcommand -f\n"]
-    for name, (_, _, about) in COMMANDS.items():
-        told = about.replace("'", "")
-        lines.append(f"complete -c keyholm -n __fish_use_subcommand -a {name} -d '{told}'\n")
-        for word in words[name]:
-            how = f"-l {word[2:]}" if word.startswith("--") else f"-a '{word}'"
-            lines.append(f"complete -c keyholm -n '__fish_seen_subcommand_from {name}' {how}\n")
-    return lines
+def _known(command: str, parser: argparse.ArgumentParser) -> Iterator[Known]:
+    options: list[tuple[str, argparse.Action]] = []
+    words: list[str] = []
+    keys = files = False
+    for action in parser._actions:  # noqa: SLF001
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            words += action.choices
+            for name, below in action.choices.items():
+                yield from _known(f"{command} {name}", below)
+        elif action.option_strings:
+            options += [(option, action) for option in action.option_strings]
+        elif action.choices:
+            words += map(str, action.choices)
+        else:
+            keys = keys or action.dest == "key"
+            files = files or action.dest in ("file", "files")
+    yield Known(command, tuple(options), tuple(words), keys, files)
+
+
+def _bash(known: list[Known]) -> str:
+    commands = " ".join(command for command, _, _ in every_command())
+    cases = [f'    "") words="{commands}" ;;']
+    options = []
+    for each in known:
+        # A command with actions is also met with the name of a key in the action's place.
+        pattern = f'"{each.command}"' + (f'|"{each.command} "*' if " " not in each.command else "")
+        words = " ".join((*each.words, *(option for option, _ in each.options)))
+        flags = ("keys=1; " if each.keys else "") + ("files=1; " if each.files else "")
+        # What is more exact must stand first.
+        cases.insert(
+            0 if " " in each.command else len(cases), f'    {pattern}) words="{words}"; {flags};;'
+        )
+        for option, action in each.options:
+            if found := _after_option(action):
+                options.append(f'    "{each.command}"*" {option}") keys=""; files=""; {found} ;;')
+    return BASH.format(cases="\n".join(cases), options="\n".join(options), names=NAMES)
+
+
+def _after_option(action: argparse.Action) -> str:
+    """What follows an option that takes a value."""
+    if action.nargs == 0:
+        return ""
+    if action.choices:
+        return f'words="{" ".join(map(str, action.choices))}"'
+    return 'words=""; files=1' if action.metavar in FILES else 'words=""'
+
+
+def _fish(known: list[Known]) -> str:
+    abouts = {command: about for command, _, about in every_command()}
+    lines = ["complete -c keyholm -f"]
+    for command, about in abouts.items():
+        lines.append(
+            f"complete -c keyholm -n __fish_use_subcommand -a {command} -d {_single(about)}"
+        )
+    for each in known:
+        seen = " ".join(
+            f"'__fish_seen_subcommand_from {word}'" for word in each.command.split()
+        ).replace("' '", "; and ")
+        start = f"complete -c keyholm -n {seen}"
+        if each.words:
+            lines.append(f"{start} -a {_single(' '.join(each.words))}")
+        if each.keys:
+            lines.append(f"{start} -a {_single(f'({NAMES})')}")
+        if each.files:
+            lines.append(f"{start} -F")
+        lines += [_fish_option(start, option, action) for option, action in each.options]
+    return "\n".join(lines) + "\n"
+
+
+def _fish_option(start: str, option: str, action: argparse.Action) -> str:
+    name = f"-l {option[2:]}" if option.startswith("--") else f"-s {option[1:]}"
+    about = f" -d {_single(action.help)}" if action.help else ""
+    if action.nargs == 0:
+        return f"{start} {name}{about}"
+    if action.choices:
+        return f"{start} {name} -x -a {_single(' '.join(map(str, action.choices)))}{about}"
+    return f"{start} {name} {'-rF' if action.metavar in FILES else '-x'}{about}"
+
+
+def _single(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

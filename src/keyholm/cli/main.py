@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("export", "export", "print a public key, or write an exportable private one"),
         ("rename", "rename", "give a key another name"),
         ("rm", "remove", "destroy a key"),
+        ("sign", "sign", "sign a file"),
         ("certificate", "certificate", "put an SSH certificate beside its key"),
         ("ssh-config", "ssh_config", "print or write what ssh wants in its configuration"),
         ("agent", "agent", "offer keys again that ssh-add -d withdrew"),
@@ -41,7 +42,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("passwd", "passwd", "change a passphrase or make a recovery code"),
         ("backup", "backup", "write a token to one encrypted file"),
         ("restore", "restore", "make a token from a backup"),
-        ("token", "token", "make or remove a token"),
+        ("token", "tokens", "make or remove a token"),
     ),
     "Rules and record": (
         ("policy", "policy", "show, change or explain who may use a key"),

@@ -113,7 +113,7 @@ def _line(row: Sequence[str], widths: Sequence[int], colour: Callable[[int, str]
 def fields(pairs: Sequence[tuple[str, str]]) -> str:
     """One fact a line, aligned."""
     style = Style(sys.stdout)
-    width = max(len(name) for name, _ in pairs)
+    width = max((len(name) for name, _ in pairs), default=0)
     return "".join(
         f"{style.faint(name.ljust(width))}{GAP}{printable(value)}\n" for name, value in pairs
     )

@@ -1,101 +1,123 @@
-"""The command policy: show, set and explain who may use a key, for what, when, how often."""
+"""`keyholm policy`: show, set and explain who may use a key, for what, when, how often."""
 
 import sys
-from typing import Any
+from argparse import Namespace
+from typing import TYPE_CHECKING
 
-from keyholm.cli import output, secrets
+from keyholm.cli.output import Style, print_json, printable, table
+from keyholm.cli.parser import Parser, add_json, add_passphrase_file
 from keyholm.client import connect
 from keyholm.core.errors import BadRequest
 
+if TYPE_CHECKING:
+    from keyholm.cli.parser import Subparsers
 
-def add_policy(subparsers: Any) -> None:
+OPEN = "# everything is allowed\n"
+
+
+def add_parser(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser("policy", description="Who may use a key, and for what.")
-    actions = parser.add_subparsers(metavar="ACTION", required=True)
-    _action(actions, "show", show_policy, "Print a key's policy.")
-    put = _action(
-        actions, "set", set_policy, "Give a key another policy. Loosening wants the passphrase."
+    actions = parser.add_subparsers(prog="keyholm policy", required=True, metavar="ACTION")
+    show = actions.add_parser("show", description="Print the policy of a key.")
+    show.set_defaults(run=run_show)
+    change = actions.add_parser(
+        "set",
+        description="Give a key another policy. To loosen one, the token's passphrase is wanted.",
     )
-    put.add_argument("file", nargs="?", help="TOML; - for stdin")
-    put.add_argument(
+    _add_set(change)
+    explain = actions.add_parser(
+        "explain",
+        description="Tell which rule decides when a process asks. Status 1: it would be refused.",
+    )
+    _add_explain(explain)
+    for action in (show, change, explain):
+        action.add_argument("key", help="its name, its place or the start of its id")
+        add_json(action)
+
+
+def _add_set(parser: Parser) -> None:
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--file", metavar="FILE", help="the policy (TOML); - is standard input")
+    what.add_argument(
         "--destination",
         action="append",
-        default=[],
         metavar="[USER@]HOST",
-        help="only to log in there; host keys come from known_hosts",
+        help="only to log in there, by the host's key in known_hosts; may be repeated",
     )
-    put.add_argument("--known-hosts", metavar="FILE", help="else ~/.ssh/known_hosts")
-    put.add_argument("--clear", action="store_true", help="allow everything")
-    secrets.add_option(put)
-    explain = _action(actions, "explain", explain_policy, "Which rule decides for a process.")
-    explain.add_argument("--pid", type=int, required=True)
-    explain.add_argument("--door", default="agent")
-    explain.add_argument("--namespace", default="", help="as if it signed for this one")
+    what.add_argument("--clear", action="store_true", help="allow everything")
+    parser.add_argument("--known-hosts", metavar="FILE", help="else ~/.ssh/known_hosts")
+    add_passphrase_file(parser)
+    parser.set_defaults(run=run_set)
 
 
-def _action(actions: Any, name: str, run: Any, about: str) -> Any:
-    parser = actions.add_parser(name, description=about)
-    parser.add_argument("key")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(run=run)
-    return parser
+def _add_explain(parser: Parser) -> None:
+    parser.add_argument("--pid", type=int, required=True, help="the process that would ask")
+    parser.add_argument("--door", default="agent", help="where it would ask (agent)")
+    parser.add_argument("--namespace", default="", help="as if it signed for this SSHSIG namespace")
+    parser.set_defaults(run=run_explain)
 
 
-def show_policy(options: Any) -> int:
+def run_show(arguments: Namespace) -> int:
     with connect() as client:
-        policy = client.call("policy.get", {"key": options.key})
-    if options.json:
-        return output.as_json(policy)
-    sys.stdout.write(policy["toml"] or "# everything is allowed\n")
-    return 0
+        policy = client.call("policy.get", {"key": arguments.key})
+    return _print(arguments, policy)
 
 
-def set_policy(options: Any) -> int:
-    if sum((bool(options.file), bool(options.destination), options.clear)) != 1:
-        raise BadRequest("Give a file, --destination, or --clear.")
-    toml = _read(options.file) if options.file else ""
-    if options.destination:
+def run_set(arguments: Namespace) -> int:
+    from keyholm.cli.passphrase import with_proof
+
+    toml = _wanted(arguments)
+    with connect() as client:
+        key = client.key(arguments.key)
+        given = {"key": key["place"], "toml": toml}
+        policy = with_proof(
+            lambda proof: client.call("policy.set", given, secrets=proof),
+            arguments.passphrase_file,
+            f"the token {key['token']}",
+        )
+    return _print(arguments, policy)
+
+
+def _wanted(arguments: Namespace) -> str:
+    if arguments.clear:
+        return ""
+    if arguments.destination:
         from keyholm.cli.known_hosts import destinations
 
-        toml = destinations(options.destination, options.known_hosts)
-    with connect() as client:
-        key = client.key(options.key)
-        params = {"key": key["place"], "toml": toml}
-        policy = secrets.with_proof(
-            lambda proof: client.call("policy.set", params, secrets=proof),
-            options.passphrase_file,
-            key["token"],
-        )
-    if options.json:
-        return output.as_json(policy)
-    sys.stdout.write(policy["toml"] or "# everything is allowed\n")
+        return destinations(arguments.destination, arguments.known_hosts)
+    from keyholm.cli.files import read_text
+
+    text = read_text(arguments.file)
+    if not text.strip():
+        raise BadRequest(f"{arguments.file} is empty.", remedy="--clear allows everything.")
+    return text
+
+
+def _print(arguments: Namespace, policy: dict[str, str]) -> int:
+    if arguments.json:
+        print_json(policy)
+    else:
+        for line in (policy["toml"] or OPEN).splitlines():
+            print(printable(line))
     return 0
 
 
-def explain_policy(options: Any) -> int:
-    params = {
-        "key": options.key,
-        "pid": options.pid,
-        "door": options.door,
-        "namespace": options.namespace,
+def run_explain(arguments: Namespace) -> int:
+    given = {
+        "key": arguments.key,
+        "pid": arguments.pid,
+        "door": arguments.door,
+        "namespace": arguments.namespace,
     }
     with connect() as client:
-        found = client.call("policy.explain", params)
-    if options.json:
-        return output.as_json(found)
-    program = found["program"] or "a program that cannot be known"
-    print(f"{output.shown(program)}, {found['via']}: {'yes' if found['allowed'] else 'no'}")
-    output.table(
-        ("RULE", "OUTCOME", "REASON"),
-        [(step["rule"], step["outcome"], step["reason"]) for step in found["steps"]],
-    )
-    return 0 if found["allowed"] else 1
-
-
-def _read(path: str) -> str:
-    try:
-        if path == "-":
-            return sys.stdin.read(64 * 1024)
-        with open(path) as file:
-            return file.read(64 * 1024)
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadRequest(f"{path} cannot be read: {error}.") from error
+        answer = client.call("policy.explain", given)
+    if arguments.json:
+        print_json(answer)
+        return 0 if answer["allowed"] else 1
+    style = Style(sys.stdout)
+    program = printable(answer["program"] or "a program that cannot be known")
+    verdict = style.good("allowed") if answer["allowed"] else style.bad("refused")
+    print(f"{program}, {answer['via']}: {verdict}")
+    rows = [(step["rule"], step["outcome"], step["reason"]) for step in answer["steps"]]
+    sys.stdout.write(table(("RULE", "OUTCOME", "REASON"), rows))
+    return 0 if answer["allowed"] else 1

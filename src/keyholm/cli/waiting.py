@@ -4,7 +4,10 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from threading import Event
 
 PATIENCE: Final = 0.5  # seconds before anything is shown
 FRAMES: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
@@ -29,16 +32,16 @@ def waiting(what: str) -> Iterator[None]:
         thread.join()
 
 
-def _spin(what: str, done: "threading.Event") -> None:  # type: ignore[name-defined]  # noqa: F821
+def _spin(what: str, done: "Event") -> None:
     from itertools import cycle
     from time import monotonic
 
+    begun = monotonic()
     if done.wait(PATIENCE):
         return
-    begun = monotonic() - PATIENCE
     utf8 = (sys.stderr.encoding or "").lower().startswith("utf")
     for frame in cycle(FRAMES if utf8 else PLAIN_FRAMES):
-        sys.stderr.write(f"\r{frame} {what} ({monotonic() - begun:.0f} s) ")
+        sys.stderr.write(f"\r{frame} {what} ({monotonic() - begun:.0f} s)")
         sys.stderr.flush()
         if done.wait(0.1):
             break

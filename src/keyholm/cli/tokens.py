@@ -1,0 +1,90 @@
+"""`keyholm token`: make, list and remove tokens."""
+
+import sys
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from keyholm.cli.output import print_json, table
+from keyholm.cli.parser import add_json, add_passphrase_file
+from keyholm.cli.passphrase import new_passphrase, with_proof
+from keyholm.cli.passwd import recovery_code, show_recovery_code
+from keyholm.cli.waiting import waiting
+from keyholm.client import Client, connect
+
+if TYPE_CHECKING:
+    from keyholm.cli.parser import Subparsers
+
+
+def add_parser(subparsers: "Subparsers") -> None:
+    parser = subparsers.add_parser("token", description="Make, list and remove tokens.")
+    actions = parser.add_subparsers(prog="keyholm token", required=True, metavar="ACTION")
+    new = actions.add_parser("new", description="Make a token, with a recovery code.")
+    new.add_argument("name")
+    new.add_argument("--owner", type=int, metavar="UID", help="whose it is; root only")
+    new.add_argument("--no-passphrase", action="store_true", help="whoever has its files has it")
+    new.set_defaults(run=run_new)
+    listing = actions.add_parser("list", description="List the tokens.")
+    listing.set_defaults(run=run_list)
+    remove = actions.add_parser("rm", description="Destroy a token with all its keys.")
+    remove.add_argument("name")
+    remove.set_defaults(run=run_remove)
+    for action in (new, remove):
+        add_passphrase_file(action)
+    for action in (new, listing, remove):
+        add_json(action)
+
+
+def run_new(arguments: Namespace) -> int:
+    with connect() as client:
+        code = make_token(client, arguments.name, arguments, owner=arguments.owner)
+    if arguments.json:
+        print_json({"token": arguments.name, "recovery_code": code})
+    elif code:
+        show_recovery_code(code)
+    return 0
+
+
+def make_token(client: Client, name: str, arguments: Namespace, *, owner: int | None = None) -> str:
+    """Its recovery code, unless it has no passphrase."""
+    given = {"name": name, "owner": owner}
+    if arguments.no_passphrase:
+        client.call("tokens.new", given)
+        return ""
+    with new_passphrase(arguments.passphrase_file, f"the token {name}") as secret:
+        with waiting("Making the token"):
+            client.call("tokens.new", given, secrets=[secret.view])
+        return recovery_code(client, name, secret)
+
+
+def run_list(arguments: Namespace) -> int:
+    with connect() as client:
+        tokens = client.status()["tokens"]
+    if arguments.json:
+        print_json({"tokens": tokens})
+        return 0
+    rows = [
+        (
+            f"{token['store']}/{token['name']}",
+            "locked" if token["locked"] else "open",
+            str(token["keys"]),
+            str(token["owner"]),
+            ", ".join(slot["kind"] for slot in token["slots"]) or "nothing",
+        )
+        for token in tokens
+    ]
+    sys.stdout.write(table(("TOKEN", "STATE", "KEYS", "OWNER", "OPENED BY"), rows))
+    return 0
+
+
+def run_remove(arguments: Namespace) -> int:
+    with connect() as client:
+        with_proof(
+            lambda proof: client.call("tokens.remove", {"token": arguments.name}, secrets=proof),
+            arguments.passphrase_file,
+            f"the token {arguments.name}",
+        )
+    if arguments.json:
+        print_json({"token": arguments.name})
+    else:
+        print(f"The token {arguments.name} is destroyed, and all its keys with it.")
+    return 0
