@@ -36,7 +36,7 @@ from keyholm.core.store import Handover
 from keyholm.core.usage import Counts
 from keyholm.stores.memory.store import MemoryStore
 from keyholm.stores.software import keys as software
-from keyholm.testing.fakes import Clock, EverybodyAdmitted, ListTrail, ScriptedPrompters, nobody
+from keyholm.testing.fakes import Clock, ListTrail, ScriptedPrompters, nobody
 from keyholm.wire.ssh import sshsig, userauth
 from keyholm.wire.ssh.keys import encode
 
@@ -56,7 +56,7 @@ class House:
         self.token = self.store.token
         self.gate = Gate(
             Inventory([self.store]),
-            Recorder(self.trail, EverybodyAdmitted(), self.clock),
+            Recorder(self.trail, self.clock),
             Consent(self.people, clock=self.clock),
             files=nobody,
             certificates=Certificates(None),

@@ -31,7 +31,7 @@ from keyholm.doors.ssh_agent.options import Options
 from keyholm.doors.ssh_agent.server import MAX_BINDINGS, AgentDoor
 from keyholm.stores.memory.store import MemoryStore
 from keyholm.stores.software import keys as software
-from keyholm.testing.fakes import Clock, EverybodyAdmitted, ListTrail, ScriptedPrompters, nobody
+from keyholm.testing.fakes import Clock, ListTrail, ScriptedPrompters, nobody
 from keyholm.wire.ssh import agent, constraints, keys, signatures, sshsig, userauth
 from keyholm.wire.ssh.private_keys import Private, PrivateEd25519
 
@@ -50,7 +50,7 @@ class Agent:
         self.store = MemoryStore(clock=self.clock)
         gate = Gate(
             Inventory([self.store]),
-            Recorder(self.trail, EverybodyAdmitted(), self.clock),
+            Recorder(self.trail, self.clock),
             Consent(self.people, clock=self.clock),
             files=nobody,
             certificates=Certificates(None),

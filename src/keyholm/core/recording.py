@@ -6,7 +6,7 @@ can fill the disk with them.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Final, Protocol
 
 from keyholm.core.audit.records import (
@@ -28,18 +28,17 @@ SESSION: Final = "session record"
 
 
 class Trail(Protocol):
+    """What the gate needs of `core.audit.trail.Trail`."""
+
     def append(self, record: Record, *, durable: bool = False, essential: bool = False) -> int: ...
-
-
-class Limiter(Protocol):
-    def admit(self, caller: object) -> int | None:
-        """How many were counted since the last that was listed; None: count this one too."""
+    def refuse(self, record: Record, caller: Hashable) -> int | None:
+        """Record a refusal, or count it where `caller` had too many."""
         ...
 
 
 class Recorder:
-    def __init__(self, trail: Trail, limiter: Limiter, clock: Callable[[], float]) -> None:
-        self.trail, self._limiter, self._clock = trail, limiter, clock
+    def __init__(self, trail: Trail, clock: Callable[[], float]) -> None:
+        self.trail, self._clock = trail, clock
 
     def session(self, caller: Caller) -> int:
         known: tuple[int, int] | None = caller.memory.get(SESSION)
@@ -101,9 +100,6 @@ class Recorder:
         begun: float,
         context: UserAuth | SshSig | None = None,
     ) -> None:
-        suppressed = self._limiter.admit(caller.number)
-        if suppressed is None:
-            return
         given = data.data if data is not None else b""
         record = Operation(
             self.session(caller),
@@ -120,10 +116,9 @@ class Recorder:
             latency=int((self._clock() - begun) * 1e6),
             error=type(error).__name__,
             what=str(error),
-            suppressed=suppressed,
         )
         _add_context(record, caller, context)
-        self.trail.append(record, essential=True)
+        self.trail.refuse(record, caller.uid)
 
     def intends(
         self, caller: Caller, action: str, target: str, detail: dict[str, str], key: str = ""
@@ -155,10 +150,7 @@ class Recorder:
 
     def refused(self, caller: Caller, action: str, target: str, error: KeyholmError) -> None:
         """Management that was not even begun."""
-        suppressed = self._limiter.admit(caller.number)
-        if suppressed is None:
-            return
-        self.trail.append(
+        self.trail.refuse(
             Management(
                 self.session(caller),
                 caller.door,
@@ -167,9 +159,8 @@ class Recorder:
                 _result(error),
                 error=type(error).__name__,
                 what=str(error),
-                suppressed=suppressed,
             ),
-            essential=True,
+            caller.uid,
         )
 
 

@@ -141,7 +141,7 @@ def gate_over(
     """Without `places` nothing lasts: neither certificates nor counted uses."""
     return Gate(
         Inventory(stores),
-        Recorder(trail, trail.limiter, time.monotonic),
+        Recorder(trail, time.monotonic),
         Consent(steward),
         files=partial(rule_file, steward),
         certificates=Certificates(places.certificates if places else None),

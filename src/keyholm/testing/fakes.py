@@ -5,7 +5,7 @@ Each keeps its side of an interface of the core and nothing more; a test that us
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 from keyholm.core.audit.records import Record
@@ -43,15 +43,11 @@ class ListTrail:
             self.records.append(record)
             return len(self.records)
 
+    def refuse(self, record: Record, caller: Hashable) -> int | None:
+        return self.append(record, essential=True)
+
     def of(self, kind: type) -> list[Record]:
         return [record for record in self.records if type(record) is kind]
-
-
-class EverybodyAdmitted:
-    """A limiter of refusals that counts none."""
-
-    def admit(self, caller: object) -> int | None:
-        return 0
 
 
 class _Notice:
