@@ -363,8 +363,8 @@ OTHERS = {
     "doors/ssh_agent/server.py: self.gate.sign",
     "doors/ssh_agent/server.py: signatures.verify",
     "doors/ssh_agent/lock.py: Scrypt().verify",
-    "cli/tokens.py: client.unlock",
-    "cli/tokens.py: client.lock",
+    "cli/unlock.py: client.unlock",
+    "cli/lock.py: client.lock",
 }
 
 

@@ -415,9 +415,9 @@ class Gate:
             if not _may_see(caller, token):
                 raise KeyNotFound("There is no such token for you.")
             raise NotTheOwner(f"{token.label} belongs to uid {token.owner}.")
-        if isinstance(action, actions.MakeToken | actions.Restore) and caller.uid != 0:
-            if action.owner != caller.uid:
-                raise NotTheOwner("Only root makes tokens for others.")
+        makes = isinstance(action, actions.MakeToken | actions.Restore)
+        if makes and caller.uid not in (0, action.owner):
+            raise NotTheOwner("Only root makes tokens for others.")
         if reason := self._wants_proof(action):
             self._prove(token, proof, reason)
 
