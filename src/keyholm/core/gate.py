@@ -415,9 +415,12 @@ class Gate:
             if not _may_see(caller, token):
                 raise KeyNotFound("There is no such token for you.")
             raise NotTheOwner(f"{token.label} belongs to uid {token.owner}.")
-        makes = isinstance(action, actions.MakeToken | actions.Restore)
-        if makes and caller.uid not in (0, action.owner):
-            raise NotTheOwner("Only root makes tokens for others.")
+        match action:
+            case actions.MakeToken(owner=owner) | actions.Restore(owner=owner):
+                if caller.uid not in (0, owner):
+                    raise NotTheOwner("Only root makes tokens for others.")
+            case _:
+                pass
         if reason := self._wants_proof(action):
             self._prove(token, proof, reason)
 

@@ -81,7 +81,11 @@ def import_key(request: Request) -> schema.Key:
     file = request.needed("the file of the key")
     passphrase = request.secret(1)
     try:
-        private, comment = read_file(file.view, passphrase.view if passphrase else None)
+        private, comment = read_file(
+            file.view,
+            passphrase.view if passphrase else None,
+            allocate=lambda size: request.stack.enter_context(Secret(size)).view,
+        )
     except PassphraseNeeded as error:
         raise ProofNeeded("This key file is encrypted.", remedy="Give its passphrase.") from error
     except PassphraseWrong as error:

@@ -8,7 +8,7 @@ from socket import socket
 from typing import Any, Final
 
 from keyholm.core.actions import CloseDoor, Destroy, ImportKey, LoadModule, OpenDoor, Withdraw
-from keyholm.core.caller import Caller, Door, Peer, Process
+from keyholm.core.caller import Caller, Door, Peer, Process, Via
 from keyholm.core.destination import Binding
 from keyholm.core.errors import (
     BadRequest,
@@ -138,7 +138,8 @@ class AgentDoor:
         for key in self.gate.keys(caller):
             if key.place.store == self.memory.store:
                 self.gate.manage(caller, Destroy(key))
-            elif key.id not in self.withdrawn:
+            elif key.id not in self.withdrawn and caller.via is not Via.UNBOUND:
+                # Of a client that cannot be known, only the memory store is reached.
                 self.gate.manage(caller, Withdraw(self, key))
         return SUCCESS
 
