@@ -69,8 +69,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         subparser = verbs.add_parser(verb)
         if verb == "test":
             subparser.add_argument("--strict", action="store_true", help="a skip is a failure")
-        if verb == "bench":
-            subparser.add_argument("what", nargs="*", default=["agent"], help="which ones (agent)")
     options, rest = parser.parse_known_args(arguments)
     options.rest = rest
     return options

@@ -1,6 +1,7 @@
 """What each verb of dev.py does."""
 
 import argparse
+import itertools
 import os
 import subprocess
 import sys
@@ -62,17 +63,19 @@ def test(options: argparse.Namespace) -> int:
 
 
 def bench(options: argparse.Namespace) -> int:
+    """The benchmarks named first, `agent` if none is; the rest of the line is theirs."""
     python = environment.ensure()
-    for name in options.what:
-        if not (ROOT / "bench" / f"{name}.py").is_file() or name.startswith("_"):
-            known = sorted(path.stem for path in (ROOT / "bench").glob("[a-z]*.py"))
-            print(f"There is no benchmark {name}; there are: {', '.join(known)}", file=sys.stderr)
-            return 2
-    codes = [
-        subprocess.run([python, "-m", f"bench.{name}", *options.rest]).returncode
-        for name in options.what
-    ]
-    return max(codes)
+    named = list(itertools.takewhile(lambda word: not word.startswith("-"), options.rest))
+    known = sorted(path.stem for path in (ROOT / "bench").glob("[!_]*.py"))
+    if unknown := set(named) - set(known):
+        what = ", ".join(sorted(unknown))
+        print(f"There is no benchmark {what}; there are: {', '.join(known)}", file=sys.stderr)
+        return 2
+    passed_on = options.rest[len(named) :]
+    return max(
+        subprocess.run([python, "-m", f"bench.{name}", *passed_on]).returncode
+        for name in named or ["agent"]
+    )
 
 
 def soak(options: argparse.Namespace) -> int:
