@@ -44,16 +44,23 @@ class Pinentry:
     def ask(self, question: Question, patience: Patience) -> Answer:
         try:
             with self._talking(question, patience) as pinentry:
-                if question.kind is Kind.SECRET:
-                    return Answer(True, self.name, pinentry.get("GETPIN"))
-                pinentry.say("CONFIRM")
-                return Answer(True, self.name)
+                return self._answer(pinentry, question)
         except assuan.Refused as error:
             if error.code not in REASONS:
-                raise CannotAsk(f"pinentry: {error}") from error
+                raise CannotAsk(str(error)) from error
             return refusal(self.name, REASONS[error.code])
         except OutOfPatience as error:
             return refusal(self.name, error.reason)
+
+    def _answer(self, pinentry: Conversation, question: Question) -> Answer:
+        try:
+            if question.kind is Kind.SECRET:
+                return Answer(True, self.name, pinentry.get("GETPIN"))
+            pinentry.say("CONFIRM")
+        except CannotAsk:
+            # It was on the screen by now: interrupting it is an answer, too.
+            return refusal(self.name, "cancelled")
+        return Answer(True, self.name)
 
     def show(self, question: Question, patience: Patience) -> None:
         # It has no way to take a message away again but to be ended.

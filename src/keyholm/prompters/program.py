@@ -76,6 +76,8 @@ def answer_of(process: "subprocess.Popen[bytes]", patience: Patience) -> tuple[i
                 break
             size += count
         answer = first_line(buffer, size)
+    # One that has more to say than anybody asked for must not wait for us to read it.
+    process.stdout.close()
     try:
         return wait_for(process, patience), answer
     except OutOfPatience:

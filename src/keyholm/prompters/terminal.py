@@ -124,7 +124,8 @@ def _quiet(terminal: int, *, echo: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
+        with contextlib.suppress(termios.error):  # it was hung up meanwhile
+            termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
 
 
 def _read_line(terminal: int, patience: Patience) -> Secret:
