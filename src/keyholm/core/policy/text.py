@@ -15,7 +15,7 @@ from keyholm.core.policy.model import Policy
 
 MAX_TEXT: Final = 64 * 1024
 # tomllib takes the square of a dotted name's parts: 30,000 of them are seconds and gigabytes.
-MAX_DOTS: Final = 4096
+MAX_DOTS: Final = 2048
 ALSO: Final = "also"
 
 
