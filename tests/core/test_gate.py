@@ -359,7 +359,7 @@ OTHERS = {
     "core/destination.py: certificates.verify",
     # ssh-sk-helper, which the memory store has asked.
     "daemon/steward/work.py: self._keys.sign",
-    "doors/control/handlers.py: request.door.gate.sign",
+    "doors/control/keys.py: request.gate.sign",
     "doors/ssh_agent/server.py: self.gate.sign",
     "doors/ssh_agent/server.py: signatures.verify",
     "doors/ssh_agent/lock.py: Scrypt().verify",

@@ -24,20 +24,20 @@ def add_parser(subparsers: "Subparsers") -> None:
         "set",
         description="Give a key another policy. To loosen one, the token's passphrase is wanted.",
     )
-    _add_set(change)
     explain = actions.add_parser(
         "explain",
         description="Tell which rule decides when a process asks. Status 1: it would be refused.",
     )
-    _add_explain(explain)
     for action in (show, change, explain):
         action.add_argument("key", help="its name, its place or the start of its id")
         add_json(action)
+    _add_set(change)
+    _add_explain(explain)
 
 
 def _add_set(parser: Parser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--file", metavar="FILE", help="the policy (TOML); - is standard input")
+    what.add_argument("file", nargs="?", help="the policy (TOML); - is standard input")
     what.add_argument(
         "--destination",
         action="append",

@@ -13,7 +13,6 @@ VERSION: Final = 1
 MAX_FRAME: Final = 1024 * 1024
 MAX_SECRET: Final = 64 * 1024
 MAX_BLOB: Final = 64 * 1024 * 1024
-MAX_ATTACHMENTS: Final = 4
 
 
 class Shape(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -47,10 +46,11 @@ class Done(Answer):
 
 class Certificate(Answer):
     name: str
+    public: str  # as ssh-keygen writes it
     key_id: str
     principals: list[str]
-    valid_after: int
-    valid_before: int
+    valid_after: int  # seconds since the epoch
+    valid_before: int  # 2**64 - 1: for ever
 
 
 class Key(Answer):
@@ -90,8 +90,6 @@ class NewKey(Shape):
 
 
 class ImportKey(Shape):
-    """Secrets: the file, and its passphrase where it has one."""
-
     name: str = ""  # else the comment in the file
     token: str = ""
     exportable: bool = False
@@ -140,17 +138,19 @@ class TokenName(Shape):
     token: str = ""  # else the only one that fits
 
 
-class NewToken(Shape):
-    """Secrets: the passphrase, where it shall have one."""
+class SlotName(Shape):
+    slot: str
+    token: str = ""
 
+
+class NewToken(Shape):
     name: str
-    owner: int | None = None
+    owner: int | None = None  # else the caller; only root makes tokens for others
 
 
 class Restored(Shape):
-    """Secrets: the passphrase of the backup. Blobs: the backup."""
-
     name: str
+    owner: int | None = None  # else the caller
 
 
 # --- policy --------------------------------------------------------------------------
@@ -162,8 +162,6 @@ class Policy(Answer):
 
 
 class SetPolicy(Shape):
-    """Secrets: the token's passphrase, wanted where something is loosened."""
-
     key: str
     toml: str
 
@@ -238,3 +236,4 @@ class Status(Answer):
 class Prompted(Answer):
     prompter: str
     granted: bool
+    reason: str  # of a refusal: denied, timeout, cancelled

@@ -22,6 +22,7 @@ from keyholm.core.prompt import Prompters
 from keyholm.core.secret import Secret
 from keyholm.doors.control import schema
 from keyholm.doors.control.errors import KINDS
+from keyholm.doors.control.exchange import Given, Method, Request, Result
 from keyholm.doors.serving import Connection
 
 CHUNK: Final = 64 * 1024
@@ -41,6 +42,13 @@ class Facts:
     memory_locked: bool
     steward: bool
     prompters: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    frame: bytes
+    attached: tuple[bytes | memoryview, ...] = field(default=(), repr=False)
+    go_on: bool = True
 
 
 @dataclass(eq=False)
@@ -67,79 +75,18 @@ class ControlDoor:
 
     def answer(
         self, caller: Caller, frame: bytes, connection: Connection, stack: ExitStack
-    ) -> "Reply":
+    ) -> Reply:
+        go_on = False
         try:
             call = _call(frame)
-        except KeyholmError as error:
-            # What would follow cannot be told from the next frame.
-            return failure(error, go_on=False)
-        try:
+            method = _method(call)
+            params = _params(call, method)
             given = _attached(call, connection, stack)
-        except ConnectionError:
-            return failure(BadRequest("The request was cut off."), go_on=False)
-        try:
-            from keyholm.doors.control.handlers import METHODS
-
-            method = METHODS.get(call.method)
-            if method is None:
-                raise BadRequest(f"There is no method {call.method[:64]!r}.")
-            params = _params(call, method.params)
-            result = method.handler(Request(self, caller, params, given, stack))
+            # From here on it is known where the next frame begins, whatever comes.
+            go_on = True
+            return success(method.handler(Request(self, caller, params, given, stack)))
         except KeyholmError as error:
-            return failure(error)
-        return success(result)
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What followed the JSON."""
-
-    secrets: tuple[Secret, ...] = ()
-    blobs: tuple[bytes, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    door: ControlDoor
-    caller: Caller
-    params: Any
-    given: Given
-    stack: ExitStack  # closes secrets once the reply is sent
-
-    def secret(self, number: int = 0) -> Secret | None:
-        secrets = self.given.secrets
-        return secrets[number] if number < len(secrets) else None
-
-    def needed(self, what: str, number: int = 0) -> Secret:
-        secret = self.secret(number)
-        if secret is None:
-            raise BadRequest(f"This method needs {what}.")
-        return secret
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a method gives, with what follows its JSON."""
-
-    value: schema.Answer
-    secrets: tuple[Secret, ...] = ()
-    blobs: tuple[bytes, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    params: type[schema.Shape]
-    result: type[schema.Answer]
-    handler: Callable[[Request], "Result | schema.Answer"]
-    secrets: str = ""  # what they are, for the documentation
-    about: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    frame: bytes
-    attached: tuple[bytes | memoryview, ...] = field(default=(), repr=False)
-    go_on: bool = True
+            return failure(error, go_on=go_on)
 
 
 def success(result: Result | schema.Answer) -> Reply:
@@ -155,9 +102,12 @@ def success(result: Result | schema.Answer) -> Reply:
     return Reply(msgspec.json.encode(head), tuple(parts))
 
 
-def failure(error: KeyholmError, *, go_on: bool = True) -> Reply:
+def failure(error: KeyholmError, *, go_on: bool) -> Reply:
     told = {"kind": name_in(KINDS, error), "what": error.what, "remedy": error.remedy}
     return Reply(msgspec.json.encode({"v": schema.VERSION, "error": told}), go_on=go_on)
+
+
+# --- requests, and how they can be wrong ---------------------------------------------
 
 
 def _call(frame: bytes) -> schema.Call:
@@ -168,34 +118,50 @@ def _call(frame: bytes) -> schema.Call:
     if call.v != schema.VERSION:
         raise BadRequest(
             f"This daemon speaks version {schema.VERSION} of the protocol, not {call.v}.",
-            remedy="Use the `keyholm` command of the same version as the daemon.",
+            remedy="Use the `keyholm` command of the daemon's version.",
         )
-    lengths = [*call.secrets, *call.blobs]
-    if (
-        len(lengths) > schema.MAX_ATTACHMENTS
-        or any(length < 0 for length in lengths)
-        or any(length > schema.MAX_SECRET for length in call.secrets)
-        or any(length > schema.MAX_BLOB for length in call.blobs)
-    ):
-        raise LimitExceeded("The request has too much attached to it.")
     return call
 
 
-def _params(call: schema.Call, kind: type[schema.Shape]) -> schema.Shape:
+def _method(call: schema.Call) -> Method:
+    # Not at the top: a daemon listens before it has imported what its methods need.
+    from keyholm.doors.control.methods import METHODS
+
+    method = METHODS.get(call.method)
+    if method is None:
+        raise BadRequest(
+            f"There is no method {call.method[:64]!r}.", remedy="`keyholm schema` lists them."
+        )
+    return method
+
+
+def _params(call: schema.Call, method: Method) -> schema.Shape:
     try:
-        return msgspec.json.decode(call.params, type=kind)
+        return msgspec.json.decode(call.params, type=method.params)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"{call.method}: {error}.") from error
 
 
 def _attached(call: schema.Call, connection: Connection, stack: ExitStack) -> Given:
-    secrets = []
-    for length in call.secrets:
-        secret = stack.enter_context(Secret(length))
-        if not connection.receive_into(secret.view):
-            raise ConnectionError
-        secrets.append(secret)
+    method = _method(call)
+    _check_lengths(call.secrets, len(method.secrets), schema.MAX_SECRET, call.method)
+    _check_lengths(call.blobs, 1 if method.blob else 0, schema.MAX_BLOB, call.method)
+    secrets = [stack.enter_context(Secret(length)) for length in call.secrets]
+    for secret in secrets:
+        _receive(connection, secret.view)
     return Given(tuple(secrets), tuple(_blob(connection, length) for length in call.blobs))
+
+
+def _check_lengths(lengths: list[int], most: int, longest: int, method: str) -> None:
+    if len(lengths) > most:
+        raise BadRequest(f"{method} takes {most} of what is attached, not {len(lengths)}.")
+    if any(not 0 <= length <= longest for length in lengths):
+        raise LimitExceeded(f"What is attached to {method} is larger than {longest} bytes.")
+
+
+def _receive(connection: Connection, target: memoryview) -> None:
+    if not connection.receive_into(target):
+        raise BadRequest("The request was cut off.")
 
 
 def _blob(connection: Connection, length: int) -> bytes:
@@ -203,7 +169,6 @@ def _blob(connection: Connection, length: int) -> bytes:
     blob = bytearray()
     while len(blob) < length:
         part = bytearray(min(CHUNK, length - len(blob)))
-        if not connection.receive_into(memoryview(part)):
-            raise ConnectionError
+        _receive(connection, memoryview(part))
         blob += part
     return bytes(blob)

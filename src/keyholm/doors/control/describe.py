@@ -1,0 +1,88 @@
+"""What the core knows, in the shapes that cross the socket."""
+
+from keyholm.core import model
+from keyholm.core.certificates import Held
+from keyholm.core.store import HasSlots, Token, Unlocks
+from keyholm.doors.control import schema
+from keyholm.doors.control.exchange import Request
+from keyholm.wire.ssh import certificates, keys
+
+UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+def key(request: Request, found: model.Key) -> schema.Key:
+    token = request.gate.inventory.token_of(found)
+    return schema.Key(
+        name=found.label,
+        id=found.id,
+        place=str(found.place),
+        uri=uri(found),
+        store=found.place.store,
+        token=found.place.token,
+        algorithm=algorithm(found.public),
+        type=keys.type_name(found.public),
+        fingerprint=keys.fingerprint(found.blob),
+        public=keys.format_line(found.identity, found.label),
+        origin=found.origin,
+        exportable=found.exportable,
+        created=found.created,
+        usable=not (isinstance(token, Unlocks) and token.locked),
+        verified=found.verified,
+        policy=found.policy_hash,
+        certificates=[certificate(held) for held in request.gate.certificates.of(found)],
+    )
+
+
+def certificate(held: Held) -> schema.Certificate:
+    found = certificates.decode(held.blob)
+    return schema.Certificate(
+        name=held.name,
+        public=keys.format_line(held.blob, held.name),
+        key_id=found.key_id,
+        principals=list(found.principals),
+        valid_after=found.valid_after,
+        valid_before=found.valid_before,
+    )
+
+
+def algorithm(public: keys.PublicKey) -> str:
+    """As `keyholm new --type` spells it; what cannot be made here, as SSH spells it."""
+    match public:
+        case keys.Rsa(_, modulus):
+            return f"rsa-{modulus.bit_length()}"
+        case keys.Ecdsa(curve):
+            return f"ecdsa-p{curve.removeprefix('nistp')}"
+        case keys.Ed25519():
+            return "ed25519"
+        case keys.MlDsa44Ed25519():
+            return "mldsa44-ed25519"
+        case _:
+            return keys.type_name(public)
+
+
+def uri(found: model.Key) -> str:
+    """RFC 7512: the canonical text of a key."""
+    token, label = _escaped(found.place.token), _escaped(found.label)
+    return f"pkcs11:token={token};object={label};type=private"
+
+
+def _escaped(text: str) -> str:
+    return "".join(
+        chr(byte) if chr(byte) in UNRESERVED else f"%{byte:02X}" for byte in text.encode()
+    )
+
+
+def token(found: Token) -> schema.Token:
+    slots = found.slots() if isinstance(found, HasSlots) else ()
+    damage = getattr(found, "damage", None)
+    return schema.Token(
+        name=found.name,
+        store=found.store,
+        label=found.label,
+        owner=found.owner,
+        locked=isinstance(found, Unlocks) and found.locked,
+        guarded=isinstance(found, Unlocks) and found.guarded,
+        keys=len(found.keys()),
+        slots=[schema.Slot(name=slot.name, kind=slot.kind, cost=slot.cost) for slot in slots],
+        damage=list(damage()) if damage is not None else [],
+    )
