@@ -49,7 +49,8 @@ from keyholm.stores.disk.entry import Facts
 from keyholm.stores.disk.header import KeySlot
 from keyholm.stores.disk.journal import Contents, Journal, Listed
 from keyholm.stores.software import keys as software
-from keyholm.stores.software.shield import Shield, Shielded, wipe, written
+from keyholm.stores.software.plain import plain_form, wiped
+from keyholm.stores.software.shield import Shield, Shielded
 from keyholm.wire.codec import Reader
 from keyholm.wire.ssh import keys
 from keyholm.wire.ssh.private_keys import (
@@ -408,13 +409,15 @@ class DiskToken(Signs, Generates, Imports, Exports, Destroys, Describes, HasSlot
         if held is None:
             raise _gone(key)
         shielded = held.shielded or self._load(held)
-        return shielded.signer(key.public, mechanism)(shielded.loaded(), data)
+        return shielded.sign(mechanism, data)
 
     def _load(self, held: _Held) -> Shielded:
         with self._lock:
             if held.shielded is None:
                 with self._private(held) as private:
-                    held.shielded = Shielded(self._shield, self._shield.encrypt(private.view))
+                    held.shielded = Shielded(
+                        self._shield, held.key.public, self._shield.encrypt(private.view)
+                    )
             return held.shielded
 
     def _private(self, held: _Held) -> Secret:
@@ -450,11 +453,8 @@ class DiskToken(Signs, Generates, Imports, Exports, Destroys, Describes, HasSlot
 
     def generate(self, new: NewKey, policy: Policy) -> Key:
         self._wrapping()
-        private = software.generate(new.algorithm)
-        try:
+        with wiped(software.generate(new.algorithm)) as private:
             return self._add(private, new.label, Origin.GENERATED, new.exportable, policy)
-        finally:
-            wipe(private)
 
     def import_key(self, private: Private, new: Handover, policy: Policy) -> Key:
         if isinstance(private, PrivateWithCertificate):
@@ -486,7 +486,7 @@ class DiskToken(Signs, Generates, Imports, Exports, Destroys, Describes, HasSlot
                 round(self._clock(), 3),
                 entry.canonical(policy),
             )
-            with written(private) as plain:
+            with plain_form(private) as plain:
                 content = entry.encode(facts, plain.view, wrapping)
             return self._store(facts, content, policy, None)
 

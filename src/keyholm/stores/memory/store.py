@@ -9,12 +9,13 @@ import heapq
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
+from types import MappingProxyType
 from typing import Final
 
-from keyholm.core.errors import KeyNotFound, StoreFailed
+from keyholm.core.errors import BadCertificate, KeyNotFound
 from keyholm.core.model import Input, Key, KeyId, Mechanism, Origin, Place
 from keyholm.core.policy import Policy
 from keyholm.core.store import (
@@ -28,24 +29,16 @@ from keyholm.core.store import (
     Signs,
 )
 from keyholm.stores.software import keys as software
+from keyholm.stores.software import security_keys
+from keyholm.stores.software.security_keys import SkSign
 from keyholm.stores.software.shield import Shield, Shielded
-from keyholm.wire.ssh import keys
-from keyholm.wire.ssh.private_keys import (
-    Private,
-    PrivateSkEcdsa,
-    PrivateSkEd25519,
-    PrivateWithCertificate,
-)
+from keyholm.wire.codec import Malformed
+from keyholm.wire.ssh import certificates, keys
+from keyholm.wire.ssh.keys import SkEcdsa, SkEd25519
+from keyholm.wire.ssh.private_keys import Private, PrivateWithCertificate
 
 NAME: Final = "memory"
-SkSign = Callable[[PrivateSkEd25519 | PrivateSkEcdsa, str, bytes], bytes]
-
-
-def _no_sk(private: PrivateSkEd25519 | PrivateSkEcdsa, provider: str, data: bytes) -> bytes:
-    raise StoreFailed(
-        "FIDO keys cannot be used: there is no ssh-sk-helper.",
-        remedy="Install OpenSSH's client package.",
-    )
+_NO_FACTS: Final[Mapping[str, str]] = MappingProxyType({})  # one for all: 10,000 keys are many
 
 
 def boot_seconds() -> float:
@@ -59,6 +52,7 @@ class _Held:
     policy: Policy
     provider: str
     expires: float | None
+    by_device: bool
 
 
 class MemoryToken(Signs, Imports, Destroys, Describes):
@@ -95,18 +89,9 @@ class MemoryToken(Signs, Imports, Destroys, Describes):
         if held is None or (held.expires is not None and held.expires <= self._clock()):
             self.expire()
             raise _gone(key)
-        if key.application:
-            return self._sign_by_device(held, data.data)
-        return held.private.signer(key.public, mechanism)(held.private.loaded(), data)
-
-    def _sign_by_device(self, held: _Held, data: bytes) -> bytes:
-        def ask(private: Private) -> bytes:
-            if not isinstance(private, PrivateSkEd25519 | PrivateSkEcdsa):
-                raise StoreFailed("This key is not a FIDO key.")
-            return self._sk_sign(private, held.provider, data)
-
-        signature: bytes = held.private.with_private(ask)
-        return signature
+        if held.by_device:
+            return security_keys.sign(held.private, held.provider, mechanism, data, self._sk_sign)
+        return held.private.sign(mechanism, data)
 
     # --- management --------------------------------------------------------------------
 
@@ -114,32 +99,39 @@ class MemoryToken(Signs, Imports, Destroys, Describes):
         if isinstance(private, PrivateWithCertificate):
             private = private.private
         software.check(private)
+        key = self._described(private, new)
+        expires = None if new.lifetime is None else self._clock() + new.lifetime
+        by_device = isinstance(private.public, SkEd25519 | SkEcdsa)
+        sealed = self._shield.seal(private)
+        held = _Held(key, sealed, policy, new.provider, expires, by_device)
+        name = key.place.object
+        with self._lock:
+            before = self._held.get(name)
+            self._held[name] = held  # an old entry keeps its place
+            if expires is not None:
+                heapq.heappush(self._expiries, (expires, next(self._order), name))
+        if before is not None:
+            before.private.close()
+        self._changed()
+        return key
+
+    def _described(self, private: Private, new: Handover) -> Key:
         public = private.public
         blob = keys.encode(public)
-        identity = new.certificate or blob
-        place = Place(NAME, self.name, keys.fingerprint(identity))
+        if new.certificate:
+            _check_certificate(new.certificate, blob)
         application = getattr(public, "application", b"")
-        key = Key(
+        return Key(
             KeyId(keys.key_id(public)),
-            place,
+            Place(NAME, self.name, keys.fingerprint(new.certificate or blob)),
             public,
             blob,
             new.label,
             Origin.HANDED_OVER,
             certificate=new.certificate,
             application=application.decode("utf-8", "replace"),
+            facts=_NO_FACTS,
         )
-        expires = None if new.lifetime is None else self._clock() + new.lifetime
-        held = _Held(key, self._shield.seal(private), policy, new.provider, expires)
-        with self._lock:
-            before = self._held.get(place.object)
-            self._held[place.object] = held  # an old entry keeps its place
-            if expires is not None:
-                heapq.heappush(self._expiries, (expires, next(self._order), place.object))
-        if before is not None:
-            before.private.close()
-        self._changed()
-        return key
 
     def destroy(self, key: Key) -> None:
         with self._lock:
@@ -159,6 +151,7 @@ class MemoryToken(Signs, Imports, Destroys, Describes):
         return held.policy
 
     def set_policy(self, key: Key, policy: Policy) -> Key:
+        # A new `Key`, since what was decided about the old one must not be looked up again.
         return self._change(key, lambda held: replace(held, policy=policy, key=replace(held.key)))
 
     def _change(self, key: Key, change: Callable[[_Held], _Held]) -> Key:
@@ -212,7 +205,7 @@ class MemoryStore:
         *,
         owner: int | None = None,
         shield: Shield | None = None,
-        sk_sign: SkSign = _no_sk,
+        sk_sign: SkSign = security_keys.no_helper,
         clock: Callable[[], float] = boot_seconds,
     ) -> None:
         self._shield = shield or Shield()
@@ -234,6 +227,15 @@ class MemoryStore:
     def _tell(self, event: Event) -> None:
         for listener in self._listeners:
             listener(event)
+
+
+def _check_certificate(certificate: bytes, blob: bytes) -> None:
+    try:
+        plain = certificates.plain_blob(certificate)
+    except Malformed as error:
+        raise BadCertificate(f"This is not an SSH certificate: {error}.") from error
+    if plain != blob:
+        raise BadCertificate("This certificate was made for another key.")
 
 
 def _gone(key: Key) -> KeyNotFound:

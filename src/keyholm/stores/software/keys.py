@@ -1,7 +1,7 @@
-"""Keys whose private half is in this process: made, loaded, and signing.
+"""Keys whose private half is in this process: made, checked once, and loaded.
 
-One table says how each kind of private key becomes an object of cryptography, and one
-how each mechanism signs with it. Both stores that hold software keys use them.
+One table says how each kind of private key becomes an object of cryptography, one how each
+algorithm makes a new one. Both stores that hold software keys use them.
 """
 
 from collections.abc import Callable
@@ -9,34 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import (
-    dsa,
-    ec,
-    ed25519,
-    mldsa,
-    padding,
-    rsa,
-    utils,
-)
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, mldsa, rsa
 
-from keyholm.core.errors import AlgorithmUnsupported, BadKeyFile, MechanismUnsupported
-from keyholm.core.model import (
-    Algorithm,
-    Digest,
-    Dsa,
-    Ecdsa,
-    EdDsa,
-    Hash,
-    Input,
-    Mechanism,
-    Message,
-    MlDsa44Ed25519,
-    RsaPkcs1,
-    RsaPss,
-    spelling,
-)
-from keyholm.wire.ssh import keys, signatures
+from keyholm.core.errors import AlgorithmUnsupported, BadKeyFile
+from keyholm.core.model import Algorithm
+from keyholm.wire.ssh import keys
 from keyholm.wire.ssh.private_keys import (
     Private,
     PrivateDsa,
@@ -44,23 +21,17 @@ from keyholm.wire.ssh.private_keys import (
     PrivateEd25519,
     PrivateMlDsa44Ed25519,
     PrivateRsa,
+    halves_match,
 )
 
-HASHES: Final[dict[Hash, hashes.HashAlgorithm]] = {
-    Hash.SHA1: hashes.SHA1(),  # noqa: S303 - ssh-rsa and ssh-dss are SHA-1
-    Hash.SHA256: hashes.SHA256(),
-    Hash.SHA384: hashes.SHA384(),
-    Hash.SHA512: hashes.SHA512(),
-}
 CURVES: Final[dict[keys.Curve, ec.EllipticCurve]] = {
     keys.Curve.NISTP256: ec.SECP256R1(),
     keys.Curve.NISTP384: ec.SECP384R1(),
     keys.Curve.NISTP521: ec.SECP521R1(),
 }
 RSA_EXPONENT: Final = 65537
-RSA_SMALLEST: Final = 1024
-
-Signer = Callable[[Any, Input], bytes]
+RSA_SMALLEST: Final = 1024  # what OpenSSH takes (SSH_RSA_MINIMUM_MODULUS_SIZE)
+DSA_BITS: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +57,23 @@ def load(private: Private) -> Any:
 
 
 def check(private: Private) -> None:
-    """Whether an RSA key is one at all. Raises `BadKeyFile`."""
-    if not isinstance(private, PrivateRsa):
-        return
-    if private.public.modulus.bit_length() < RSA_SMALLEST:
-        raise BadKeyFile(f"An RSA key of less than {RSA_SMALLEST} bits is not taken.")
+    """Whether the private half is one at all, and that of its public half. It is said once,
+    when the key comes in. Raises `BadKeyFile`, `AlgorithmUnsupported`."""
+    if isinstance(private, PrivateRsa):
+        _check_rsa(private)
+    elif isinstance(private, PrivateDsa) and private.public.p.bit_length() != DSA_BITS:
+        raise AlgorithmUnsupported(f"DSA keys have {DSA_BITS} bits in SSH.")
+    elif not halves_match(private):
+        raise BadKeyFile("The private key does not belong to its public key.")
+
+
+def _check_rsa(private: PrivateRsa) -> None:
+    bits = private.public.modulus.bit_length()
+    if bits < RSA_SMALLEST:
+        raise AlgorithmUnsupported(
+            f"An RSA key of {bits} bits is not taken: {RSA_SMALLEST} is the least.",
+            remedy="Make a new key, for instance by `keyholm new NAME --type ed25519`.",
+        )
     try:
         _rsa_numbers(private).private_key()
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -148,101 +131,6 @@ _LOADERS: Final[dict[type, Callable[[Any], Any]]] = {
     PrivateRsa: _rsa,
     PrivateDsa: _dsa,
     PrivateMlDsa44Ed25519: _composite,
-}
-
-
-# --- signing -------------------------------------------------------------------------
-
-
-def signer(public: keys.PublicKey, mechanism: Mechanism) -> Signer:
-    """How a key of this kind signs by `mechanism`. Raises `MechanismUnsupported`."""
-    maker = _SIGNERS.get((type(public), type(mechanism)))
-    if maker is None:
-        raise MechanismUnsupported(
-            f"A key of type {keys.type_name(public)} does not sign by {spelling(mechanism)}."
-        )
-    return maker(public, mechanism)
-
-
-def _eddsa(public: keys.Ed25519, mechanism: EdDsa) -> Signer:
-    def sign(key: ed25519.Ed25519PrivateKey, data: Input) -> bytes:
-        return key.sign(_message(data, mechanism))
-
-    return sign
-
-
-def _by_ecdsa(public: keys.Ecdsa, mechanism: Ecdsa) -> Signer:
-    width = public.curve.width
-    whole = ec.ECDSA(HASHES[mechanism.hash]) if mechanism.hash else None
-
-    def sign(key: ec.EllipticCurvePrivateKey, data: Input) -> bytes:
-        if whole is not None:
-            return signatures.der_to_rs(key.sign(_message(data, mechanism), whole), width)
-        digest, algorithm = _digest(data, mechanism)
-        how = ec.ECDSA(utils.Prehashed(algorithm))
-        return signatures.der_to_rs(key.sign(digest, how), width)
-
-    return sign
-
-
-def _by_rsa(public: keys.Rsa, mechanism: RsaPkcs1 | RsaPss) -> Signer:
-    if isinstance(mechanism, RsaPss):
-        mgf = padding.MGF1(HASHES[mechanism.mgf])
-        pad: padding.AsymmetricPadding = padding.PSS(mgf, mechanism.salt)
-    else:
-        pad = padding.PKCS1v15()
-    whole = HASHES[mechanism.hash] if mechanism.hash else None
-
-    def sign(key: rsa.RSAPrivateKey, data: Input) -> bytes:
-        if isinstance(data, Digest):
-            digest, algorithm = _digest(data, mechanism)
-            return key.sign(digest, pad, utils.Prehashed(algorithm))
-        if whole is None:
-            raise MechanismUnsupported(f"{spelling(mechanism)} takes a digest.")
-        return key.sign(_message(data, mechanism), pad, whole)
-
-    return sign
-
-
-def _by_dsa(public: keys.Dsa, mechanism: Dsa) -> Signer:
-    def sign(key: dsa.DSAPrivateKey, data: Input) -> bytes:
-        der = key.sign(_message(data, mechanism), HASHES[Hash.SHA1])
-        return signatures.der_to_rs(der, 20)
-
-    return sign
-
-
-def _by_both(public: keys.MlDsa44Ed25519, mechanism: MlDsa44Ed25519) -> Signer:
-    def sign(key: CompositeKey, data: Input) -> bytes:
-        message = signatures.composite_message(_message(data, mechanism))
-        first = key.post_quantum.sign(message, signatures.COMPOSITE_LABEL)
-        return first + key.classic.sign(message)
-
-    return sign
-
-
-def _message(data: Input, mechanism: Mechanism) -> bytes:
-    if data.__class__ is not Message:
-        raise MechanismUnsupported(f"{spelling(mechanism)} takes the whole message.")
-    return data.data
-
-
-def _digest(data: Input, mechanism: Mechanism) -> tuple[bytes, hashes.HashAlgorithm]:
-    if not isinstance(data, Digest):
-        raise MechanismUnsupported(f"{spelling(mechanism)} takes a digest.")
-    algorithm = HASHES[data.hash]
-    if len(data.data) != algorithm.digest_size:
-        raise MechanismUnsupported(f"A {data.hash} digest has {algorithm.digest_size} bytes.")
-    return data.data, algorithm
-
-
-_SIGNERS: Final[dict[tuple[type, type], Callable[[Any, Any], Signer]]] = {
-    (keys.Ed25519, EdDsa): _eddsa,
-    (keys.Ecdsa, Ecdsa): _by_ecdsa,
-    (keys.Rsa, RsaPkcs1): _by_rsa,
-    (keys.Rsa, RsaPss): _by_rsa,
-    (keys.Dsa, Dsa): _by_dsa,
-    (keys.MlDsa44Ed25519, MlDsa44Ed25519): _by_both,
 }
 
 

@@ -10,22 +10,27 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from keyholm.core.errors import StoreFailed
-from keyholm.core.model import Mechanism
+from keyholm.core.errors import KeyNotFound, StoreFailed
+from keyholm.core.model import Input, Mechanism
 from keyholm.core.secret import Secret
-from keyholm.stores.software import keys
+from keyholm.stores.software import keys, signing
+from keyholm.stores.software.plain import plain_form, released
 from keyholm.wire.codec import Reader
 from keyholm.wire.ssh.keys import PublicKey
-from keyholm.wire.ssh.private_keys import PRIVATE, Private, write_into
+from keyholm.wire.ssh.private_keys import PRIVATE, Private
 
 IDLE_SECONDS: Final = 60.0
 NONCE: Final = 12
 TAG: Final = 16
 KEY: Final = 32
+# A door keeps its few mechanisms; one that makes a new one for each request must not fill us.
+MOST_SIGNERS: Final = 16
+
+Made = TypeVar("Made")
 
 
 class Shield:
@@ -45,24 +50,31 @@ class Shield:
 
     def seal(self, private: Private) -> "Shielded":
         """The views of `private` are the caller's to wipe."""
-        with written(private) as plain:
-            return Shielded(self, self.encrypt(plain.view))
+        with plain_form(private) as plain:
+            return Shielded(self, private.public, self.encrypt(plain.view))
 
-    def encrypt(self, plain: bytearray | memoryview) -> bytes:
+    def encrypt(self, plain: memoryview) -> bytes:
+        self._check_open()
         nonce = os.urandom(NONCE)
         return nonce + AESGCM(self._key.view).encrypt(nonce, plain, None)
 
     def decrypt(self, sealed: bytes) -> Secret:
-        if self._closed:
-            raise StoreFailed("The keys in memory were forgotten.")
+        self._check_open()
         plain = Secret(len(sealed) - NONCE - TAG)
         AESGCM(self._key.view).decrypt_into(sealed[:NONCE], sealed[NONCE:], None, plain.view)
         return plain
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreFailed("The keys in memory were forgotten.", remedy="Start the daemon.")
+
     def warm(self, shielded: "Shielded") -> None:
         with self._lock:
+            if self._closed:
+                shielded.drop()
+                return
             self._hot.add(shielded)
-            if self._reaper is None and not self._closed:
+            if self._reaper is None:
                 self._reaper = threading.Thread(target=self._reap, name="shield", daemon=True)
                 self._reaper.start()
 
@@ -105,38 +117,55 @@ class Shield:
 class Shielded:
     """One private key: always its sealed form, while it is hot the loaded one as well."""
 
-    __slots__ = ("_loaded", "_sealed", "_shield", "_signers", "used")
+    __slots__ = ("_loaded", "_public", "_sealed", "_shield", "_signers", "used")
 
-    def __init__(self, shield: Shield, sealed: bytes) -> None:
-        self._shield, self._sealed = shield, sealed
+    def __init__(self, shield: Shield, public: PublicKey, sealed: bytes) -> None:
+        self._shield, self._public, self._sealed = shield, public, sealed
         self._loaded: Any = None
-        self._signers: dict[int, tuple[Mechanism, keys.Signer]] = {}
+        self._signers: dict[int, tuple[Mechanism, signing.Signer]] | None = None
         self.used = 0.0
 
-    def signer(self, public: PublicKey, mechanism: Mechanism) -> keys.Signer:
-        """How it signs by `mechanism`. Raises `MechanismUnsupported`."""
-        known = self._signers.get(id(mechanism))
+    def sign(self, mechanism: Mechanism, data: Input) -> bytes:
+        """Raises `MechanismUnsupported`."""
+        # By identity, which is ten times faster than hashing a mechanism; the mechanism is
+        # kept with its signer, so that its id stays its own.
+        signers = self._signers
+        known = signers.get(id(mechanism)) if signers else None
         if known is None:
-            known = self._signers[id(mechanism)] = (mechanism, keys.signer(public, mechanism))
-        return known[1]
-
-    def loaded(self) -> Any:
-        """What signs. Unsealed and loaded if it was idle."""
+            known = self._learn(mechanism)
         self.used = self._shield.clock()
         loaded = self._loaded
         if loaded is None:
-            loaded = self._loaded = self.with_private(keys.load)
-            self._shield.warm(self)
+            loaded = self._load()
+        return known[1](loaded, data)
+
+    def _learn(self, mechanism: Mechanism) -> tuple[Mechanism, signing.Signer]:
+        known = (mechanism, signing.signer(self._public, mechanism))
+        signers = self._signers
+        if signers is None or len(signers) >= MOST_SIGNERS:
+            signers = self._signers = {}
+        signers[id(mechanism)] = known
+        return known
+
+    def _load(self) -> Any:
+        loaded = self._loaded = self.with_private(keys.load)
+        self._shield.warm(self)
         return loaded
 
-    def with_private(self, use: Callable[[Private], Any]) -> Any:
+    @property
+    def is_hot(self) -> bool:
+        return self._loaded is not None
+
+    def with_private(self, use: Callable[[Private], Made]) -> Made:
         """What `use` makes of the private half, whose views end with the call."""
-        with self._shield.decrypt(self._sealed) as plain:
-            private = PRIVATE.read(Reader(plain.view))
-            try:
-                return use(private)
-            finally:
-                _release(private)
+        sealed = self._sealed
+        if not sealed:
+            raise KeyNotFound("This key was removed a moment ago.")
+        with (
+            self._shield.decrypt(sealed) as plain,
+            released(PRIVATE.read(Reader(plain.view))) as private,
+        ):
+            return use(private)
 
     def drop(self) -> None:
         self._loaded = None
@@ -144,31 +173,3 @@ class Shielded:
     def close(self) -> None:
         self._loaded, self._sealed = None, b""
         self._shield.cool(self)
-
-
-def written(private: Private) -> Secret:
-    """`private` as `PRIVATE` writes it, in locked memory and nowhere else."""
-    made: list[Secret] = []
-
-    def allocate(size: int) -> memoryview:
-        made.append(Secret(size))
-        return made[0].view
-
-    write_into(private, allocate)
-    return made[0]
-
-
-def _release(private: Private) -> None:
-    """Let go of the views, so that the memory below them can be given back."""
-    for name in private.__slots__:
-        value = getattr(private, name)
-        if isinstance(value, memoryview):
-            value.release()
-
-
-def wipe(private: Private) -> None:
-    """Overwrite the secret parts of a key that nobody needs any more, where they can be."""
-    for name in private.__slots__:
-        value = getattr(private, name)
-        if isinstance(value, memoryview) and not value.readonly:
-            value[:] = bytes(len(value))
