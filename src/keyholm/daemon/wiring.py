@@ -21,13 +21,14 @@ from keyholm.core.consent import Consent
 from keyholm.core.errors import DaemonFailed
 from keyholm.core.gate import Gate
 from keyholm.core.inventory import Inventory
+from keyholm.core.model import Key
 from keyholm.core.recording import Recorder
 from keyholm.core.store import Store
 from keyholm.core.usage import Counts
 from keyholm.daemon import hardening
 from keyholm.daemon.agent import CommandLine
 from keyholm.daemon.agent_socket import Listening
-from keyholm.daemon.configuration import AgentSettings, Configuration, LimitSettings
+from keyholm.daemon.configuration import AgentSettings, Configuration, Durability, LimitSettings
 from keyholm.daemon.facts import facts_of
 from keyholm.daemon.keeper import Keeper, OpenDoor
 from keyholm.daemon.places import Places
@@ -37,6 +38,7 @@ from keyholm.doors.control.server import ControlDoor
 from keyholm.doors.serving import Connection, Limits, Serving
 from keyholm.doors.ssh_agent.options import Options
 from keyholm.doors.ssh_agent.server import AgentDoor
+from keyholm.stores.disk.store import DiskStore
 from keyholm.stores.memory.store import MemoryStore
 from keyholm.stores.software.shield import Shield
 
@@ -57,7 +59,7 @@ def agent_only(
     trail = open_trail(places.trail, "agent")
     asker = Asker()
     memory = memory_store(settings, steward, asker)
-    gate = gate_over([memory], trail, steward)
+    gate = gate_over([memory], trail, steward, settings)
     options = agent_options(settings.agent, line)
     door = AgentDoor(gate, memory.token, options, partial(identify, steward, asker))
     accepts = partial(admits, steward, lambda peer: peer.uid in (0, own))
@@ -76,9 +78,12 @@ def whole(
     hardened = hardening.apply(writes=[places.data], reads=[places.config.parent])
     trail = open_trail(places.trail, "serve")
     asker = Asker()
-    memory = memory_store(settings, steward, asker)
-    stores: list[Store] = [memory]
-    gate = gate_over(stores, trail, steward, places)
+    shield = Shield(idle=settings.memory.shield_seconds)
+    disk = DiskStore(places.store, shield=shield)
+    memory = MemoryStore(shield=shield, sk_sign=SecurityKeys(steward, asker).sign)
+    stores: list[Store] = [disk, memory]
+    give_access(disk, settings)
+    gate = gate_over(stores, trail, steward, settings, places)
     look_up = partial(identify, steward, asker)
     agent = AgentDoor(gate, memory.token, agent_options(settings.agent), look_up)
     live = Live(settings, system=places.system)
@@ -95,6 +100,7 @@ def whole(
 
     def apply(changed: Configuration) -> None:
         live.settings = changed
+        give_access(disk, changed)
         agent.options = agent_options(changed.agent)
 
     keeper.apply = apply
@@ -116,7 +122,6 @@ def agent_options(settings: AgentSettings, line: CommandLine | None = None) -> O
         remote_providers=settings.remote_providers,
         websafe=settings.websafe,
         restrict_websafe=settings.restrict_websafe,
-        sha1=settings.sha1,
     )
     if line is None:
         return options
@@ -136,7 +141,11 @@ def memory_store(settings: Configuration, steward: StewardClient, asker: Asker) 
 
 
 def gate_over(
-    stores: Sequence[Store], trail: Trail, steward: StewardClient, places: Places | None = None
+    stores: Sequence[Store],
+    trail: Trail,
+    steward: StewardClient,
+    settings: Configuration,
+    places: Places | None = None,
 ) -> Gate:
     """Without `places` nothing lasts: neither certificates nor counted uses."""
     return Gate(
@@ -146,7 +155,20 @@ def gate_over(
         files=partial(rule_file, steward),
         certificates=Certificates(places.certificates if places else None),
         counts=Counts(places.counts if places else None),
+        durable=partial(_is_durable, settings),
+        forbidden=frozenset() if settings.agent.sha1 else frozenset({"rsa-pkcs1-sha1"}),
     )
+
+
+def _is_durable(settings: Configuration, key: Key) -> bool:
+    return settings.trail.durability is Durability.DURABLE
+
+
+def give_access(disk: DiskStore, settings: Configuration) -> None:
+    """Who may see and use a token beside its owner and root."""
+    for token in disk.tokens():
+        access = settings.tokens.get(token.name)
+        token.accepted_uids = frozenset(access.uids if access else ())
 
 
 def rule_file(steward: StewardClient, path: str) -> tuple[int, int, bool] | None:

@@ -10,4 +10,3 @@ class Options:
     remote_providers: bool = False  # -O allow-remote-pkcs11
     websafe: str = "ssh:*"  # patterns of FIDO applications that may sign anything
     restrict_websafe: bool = True  # -O no-restrict-websafe
-    sha1: bool = True  # ssh-rsa signatures, as OpenSSH still makes them when asked
