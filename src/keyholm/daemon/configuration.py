@@ -248,6 +248,19 @@ def _refuse_unknown_below(value: Mapping[str, Any], hint: Any, path: str) -> Non
                 _refuse_unknown_below(part, inner, f"{path}{name}.")
 
 
+def paths(kind: type = Configuration, above: str = "") -> tuple[str, ...]:
+    """Every key there is; `NAME` stands for one that the user chooses."""
+    found: list[str] = []
+    for name, hint in get_type_hints(kind).items():
+        if get_origin(hint) is dict:
+            found.append(f"{above}{name}")
+        elif is_dataclass(hint) and isinstance(hint, type):
+            found += paths(hint, f"{above}{name}.")
+        else:
+            found.append(f"{above}{name}")
+    return tuple(found)
+
+
 def value_at(configuration: Configuration, path: str) -> Any:
     value: Any = configuration
     for name in path.split("."):
