@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -80,7 +81,7 @@ def _maybe(strategy: st.SearchStrategy[object], default: object) -> st.SearchStr
     return st.one_of(st.just(default), st.just(default), strategy)
 
 
-_FIELDS = {
+_FIELDS: dict[str, tuple[st.SearchStrategy[Any], object]] = {
     "deny": (st.lists(rules, max_size=2).map(tuple), ()),
     "allow": (st.lists(rules, max_size=3).map(tuple), ()),
     "doors": (st.frozensets(st.sampled_from(Door), min_size=1), None),

@@ -1,0 +1,48 @@
+"""Hosts with their keys, and an authority that certifies them."""
+
+from collections.abc import Sequence
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from keyholm.wire.ssh import certificates, keys, signatures
+from keyholm.wire.ssh.certificates import FOREVER, Certificate, Kind, Option
+
+
+class Holder:
+    """Somebody with an Ed25519 key."""
+
+    def __init__(self, number: int) -> None:
+        self.seed = bytes((number,)) * 32
+        self._key = Ed25519PrivateKey.from_private_bytes(self.seed)
+        self.public = keys.Ed25519(self._key.public_key().public_bytes_raw())
+        self.blob = keys.encode(self.public)
+        self.fingerprint = keys.fingerprint(self.blob)
+
+    def sign(self, data: bytes) -> bytes:
+        return signatures.encode("ssh-ed25519", self._key.sign(data))
+
+    def certify(
+        self,
+        host: "Holder",
+        principals: Sequence[str],
+        *,
+        kind: Kind = Kind.HOST,
+        valid_after: int = 0,
+        valid_before: int = FOREVER,
+        critical_options: tuple[Option, ...] = (),
+    ) -> bytes:
+        certificate = Certificate(
+            nonce=b"n" * 32,
+            public=host.public,
+            kind=kind,
+            key_id="host",
+            principals=tuple(principals),
+            valid_after=valid_after,
+            valid_before=valid_before,
+            critical_options=critical_options,
+            signature_key=self.blob,
+        )
+        return certificates.encode(certificates.sign(certificate, self.sign))
+
+
+H0, H1, H2, AUTHORITY, STRANGER, USER = map(Holder, range(1, 7))
