@@ -393,24 +393,63 @@ def test_a_comment_that_is_not_utf_8_keeps_no_key_out() -> None:
     assert read_file(_file(padded), None)[1] == "caf\ufffd "
 
 
-def _costly_pkcs8(iterations: int) -> bytes:
-    """An EncryptedPrivateKeyInfo whose passphrase is to be hashed that often."""
-    salted = der.sequence(der.tlv(0x04, bytes(8)), der.integer(iterations))
-    kdf = der.sequence(der.oid("1.2.840.113549.1.5.12"), salted)
+def _encrypted_pkcs8(kdf: str, *numbers: int) -> bytes:
+    """An EncryptedPrivateKeyInfo whose passphrase is to be hashed with these numbers."""
+    parameters = der.sequence(der.tlv(0x04, bytes(8)), *map(der.integer, numbers))
     cipher = der.sequence(der.oid("2.16.840.1.101.3.4.1.42"), der.tlv(0x04, bytes(16)))
-    scheme = der.sequence(der.oid("1.2.840.113549.1.5.13"), der.sequence(kdf, cipher))
-    info = base64.b64encode(der.sequence(scheme, der.tlv(0x04, bytes(32))))
+    scheme = der.sequence(der.sequence(der.oid(kdf), parameters), cipher)
+    algorithm = der.sequence(der.oid("1.2.840.113549.1.5.13"), scheme)
+    info = base64.b64encode(der.sequence(algorithm, der.tlv(0x04, bytes(32))))
     name = b"ENCRYPTED PRIVATE KEY-----\n"
     return b"-----BEGIN " + name + info + b"\n-----END " + name
 
 
-@pytest.mark.timeout(10)
-def test_a_passphrase_to_be_hashed_for_hours_is_refused() -> None:
-    with pytest.raises(PassphraseWrong):
-        read_file(_costly_pkcs8(1), PASSPHRASE)
-    for iterations in (MAX_ITERATIONS + 1, 2**31 - 1, 2**64):
-        with pytest.raises(Malformed, match="for hours"):
-            read_file(_costly_pkcs8(iterations), PASSPHRASE)
+PBKDF2, SCRYPT = "1.2.840.113549.1.5.12", "1.3.6.1.4.1.11591.4.11"
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("kdf", "numbers"),
+    [
+        (PBKDF2, (MAX_ITERATIONS + 1,)),
+        (PBKDF2, (2**31 - 1,)),
+        (PBKDF2, (2**64,)),
+        (SCRYPT, (2**22, 8, 1)),  # 4 GiB
+        (SCRYPT, (2, 2**24, 1)),
+        (SCRYPT, (2**14, 8, 1000)),
+        (SCRYPT, (2**63, 8, 1)),
+    ],
+)
+def test_a_passphrase_to_be_hashed_for_hours_is_refused(kdf: str, numbers: tuple[int, ...]) -> None:
+    with pytest.raises(Malformed, match="to be hashed"):
+        read_file(_encrypted_pkcs8(kdf, *numbers), PASSPHRASE)
+
+
+def test_hashing_as_it_should_be_is_done() -> None:
+    for kdf, numbers in ((PBKDF2, (1,)), (PBKDF2, (2048, 32)), (SCRYPT, (2**14, 8, 1))):
+        with pytest.raises(PassphraseWrong):
+            read_file(_encrypted_pkcs8(kdf, *numbers), PASSPHRASE)
+    # OpenSSL does not hash with these, and says so in its own way.
+    for numbers in ((2**14 + 2, 8, 1), (2**14, 0, 1)):
+        with pytest.raises(Malformed, match="not supported"):
+            read_file(_encrypted_pkcs8(SCRYPT, *numbers), PASSPHRASE)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "AES-128-CBC,67198200CC63E9F4",  # half a start value: cryptography panics
+        "AES-128-CBC,",
+        "DES-EDE3-CBC,67198200CC63E9F467198200CC63E9F4",
+        "DES-CBC,67198200CC63E9F4",
+    ],
+)
+def test_a_pem_header_that_is_not_right_is_refused(header: str) -> None:
+    data = samples.data("ecdsa256.pem_encrypted")
+    wrong = re.sub(rb"(?<=DEK-Info: ).*", header.encode(), data)
+    for passphrase in (PASSPHRASE, None):
+        with pytest.raises(Malformed, match="a way we do not know"):
+            read_file(wrong, passphrase)
 
 
 @given(st.sampled_from([*PLAIN, "encrypted_aes256-ctr", *PEM]), st.data())

@@ -306,10 +306,13 @@ def key_id(key: PublicKey) -> str:
     return hashlib.sha256(info).hexdigest()
 
 
+_NOT_IN_A_LINE = re.compile(r"[\r\n\0]")
+
+
 def format_line(key: PublicKey | bytes, comment: str = "") -> str:
     """A line for a `.pub` file or `authorized_keys`, without its newline."""
     blob = key if isinstance(key, bytes) else encode(key)
-    if any(character in comment for character in "\r\n\0"):
+    if _NOT_IN_A_LINE.search(comment):
         raise ValueError("a comment must fit in one line")
     line = f"{blob_type(blob)} {base64.b64encode(blob).decode()}"
     return f"{line} {comment}" if comment else line
@@ -323,7 +326,7 @@ _KEY_TYPE = re.compile(r"[!-~]{1,64}")
 def parse_line(text: str) -> tuple[bytes, str]:
     """The blob and comment of a `.pub` or `authorized_keys` line; options are passed over."""
     line = text.strip()
-    if "\n" in line or "\0" in line:
+    if _NOT_IN_A_LINE.search(line):
         raise Malformed("more than one line")
     try:
         return _key_and_comment(line)

@@ -6,7 +6,7 @@ import re
 from functools import partial
 from typing import TypeVar
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
@@ -30,13 +30,23 @@ from keyholm.wire.ssh.private_types import (
 
 K = TypeVar("K", bound=PublicKey)
 
-# OWASP asks for 1,300,000 rounds of PBKDF2 with SHA-1; whoever writes 2**31 wants us to hang.
-# The N of scrypt lies far below, and OpenSSL bounds what memory it may take.
+# Whoever asks for more wants us to hang or to run out of memory; cryptography would try. OWASP
+# wants 1,300,000 rounds of PBKDF2, and of scrypt N = 2**17 with r = 8, which is 128 MiB.
 MAX_ITERATIONS = 10_000_000
+MAX_SCRYPT_MEMORY = 256 * 1024 * 1024
+MAX_SCRYPT_WORK = 2**23
+_SCRYPT = der.oid("1.3.6.1.4.1.11591.4.11")
 
 _PEM = re.compile(
     rb"\s*-----BEGIN ((?:RSA |EC |DSA |ENCRYPTED )?PRIVATE KEY)-----\s"
     rb"([A-Za-z0-9+/=:,\-\s]*?)-----END \1-----\s*",
+    re.ASCII,
+)
+# RFC 1421, as OpenSSL writes it. cryptography panics when the start value is short.
+_DEK_INFO = re.compile(
+    rb"Proc-Type: 4,ENCRYPTED\s+DEK-Info: "
+    rb"(?:AES-(?:128|192|256)-CBC,[0-9A-Fa-f]{32}|DES-EDE3-CBC,[0-9A-Fa-f]{16})\s+"
+    rb"[A-Za-z0-9+/=\s]*",
     re.ASCII,
 )
 _CURVES = {"secp256r1": Curve.NISTP256, "secp384r1": Curve.NISTP384, "secp521r1": Curve.NISTP521}
@@ -48,13 +58,23 @@ def read_pem(data: Bytes, passphrase: Bytes | None, allocate: Allocate) -> Priva
     found = _PEM.fullmatch(_only_key(bytes(data)))
     if found is None:
         raise Malformed("not a private key in a format we know")
-    encrypted = found[1].startswith(b"ENCRYPTED") or b"ENCRYPTED" in found[2]
+    encrypted = _is_encrypted(found[1], found[2])
     if encrypted and not passphrase:
         raise PassphraseNeeded("this key is encrypted with a passphrase")
-    if found[1].startswith(b"ENCRYPTED"):
-        _check_cost(found[2])
     key = _load(found[0].strip(), bytes(passphrase) if encrypted and passphrase else None)
     return _private(key, allocate)
+
+
+def _is_encrypted(label: bytes, body: bytes) -> bool:
+    """And if so, in a way that cryptography can be trusted with."""
+    if b":" in body:
+        if not _DEK_INFO.fullmatch(body):
+            raise Malformed("encrypted in a way we do not know")
+        return True
+    if label.startswith(b"ENCRYPTED"):
+        _check_cost(body)
+        return True
+    return False
 
 
 # `openssl ecparam -genkey` writes the curve first, in a block of its own.
@@ -71,7 +91,8 @@ def _only_key(data: bytes) -> bytes:
 def _load(pem: bytes, passphrase: bytes | None) -> PrivateKeyTypes:
     try:
         return load_pem_private_key(pem, passphrase)
-    except UnsupportedAlgorithm as error:
+    except (UnsupportedAlgorithm, InternalError) as error:
+        # The second is what OpenSSL's refusal of numbers that cannot be comes out as.
         raise Malformed("a private key of a kind that is not supported") from error
     except (TypeError, ValueError) as error:
         if passphrase is None:
@@ -86,9 +107,15 @@ def _check_cost(text: bytes) -> None:
     except (binascii.Error, ValueError):
         raise Malformed("a private key that is not base64") from None
     algorithm = der.read_tlv(Reader(der.read_tlv(outer, der.SEQUENCE)), der.SEQUENCE)
-    for tag, value in _elements(algorithm, depth=8):
-        if tag == der.INTEGER and int.from_bytes(value) > MAX_ITERATIONS:
-            raise Malformed("a passphrase to be hashed for hours")
+    elements = _elements(algorithm, depth=8)
+    numbers = [int.from_bytes(value) for tag, value in elements if tag == der.INTEGER]
+    if any(number > MAX_ITERATIONS for number in numbers):
+        raise Malformed("a passphrase to be hashed for hours")
+    if any(der.tlv(tag, value) == _SCRYPT for tag, value in elements):
+        cost, block, parallel = (*numbers, 1, 1, 1)[:3]
+        memory, work = 128 * cost * block, cost * block * parallel
+        if memory > MAX_SCRYPT_MEMORY or work > MAX_SCRYPT_WORK:
+            raise Malformed("a passphrase to be hashed with all there is of memory")
 
 
 def _elements(data: bytes, depth: int) -> list[tuple[int, bytes]]:
