@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from tools import changelog
 
 ROOT = Path(__file__).resolve().parent.parent.parent
