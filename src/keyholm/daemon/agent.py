@@ -9,6 +9,7 @@ answer before anything large is imported, and options are read by `getopt`.
 """
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -39,6 +40,9 @@ FATAL: Final = 255  # as OpenSSH's fatal() exits
 SAFE: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%_-+=:,./")
 UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 LONGEST: Final = 2**31 - 1
+# Numbers with their units; only the last one may go without. Ten digits are more than enough.
+TIME: Final = re.compile(r"(?:[0-9]{1,10}[smhdwSMHDW])*(?:[0-9]{1,10})?")
+PART: Final = re.compile(r"([0-9]+)([smhdw]?)")
 
 
 @dataclass(slots=True)
@@ -163,21 +167,11 @@ def _apply_option(line: CommandLine, value: str) -> None:
 
 
 def lifetime(text: str) -> int | None:
-    """Seconds of a time as sshd_config(5) writes it: `600`, `10m`, `1h30m`. 0: for ever."""
-    total, digits = 0, ""
-    for letter in f"{text} ":
-        if letter in "0123456789":
-            digits += letter
-            continue
-        unit = UNITS.get(letter.strip().lower())
-        if not digits and letter == " " and total:
-            break
-        if not digits or unit is None or len(digits) > len(str(LONGEST)):
-            raise Usage("Invalid lifetime")
-        total += int(digits) * unit
-        digits = ""
-        if letter == " ":
-            break
+    """Seconds of a time as sshd_config(5) writes it: `600`, `10m`, `1h30m`. None: for ever."""
+    if not text or not TIME.fullmatch(text):
+        raise Usage("Invalid lifetime")
+    parts = PART.findall(text.lower())
+    total = sum(int(number) * UNITS[unit] for number, unit in parts)
     if total > LONGEST:
         raise Usage("Invalid lifetime")
     return total or None
@@ -344,3 +338,7 @@ def _serve(line: CommandLine, listening: Listening, watch: int | None = None) ->
     from keyholm.daemon.agent_daemon import serve
 
     return serve(line, listening, watch)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
