@@ -31,7 +31,7 @@ class Trail(Protocol):
     """What the gate needs of `core.audit.trail.Trail`."""
 
     def append(self, record: Record, *, durable: bool = False, essential: bool = False) -> int: ...
-    def refuse(self, record: Record, caller: Hashable) -> int | None:
+    def refuse(self, refusal: Operation | Management, caller: Hashable) -> int | None:
         """Record a refusal, or count it where `caller` had too many."""
         ...
 

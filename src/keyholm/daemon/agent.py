@@ -20,6 +20,7 @@ from typing import Final
 
 from keyholm.daemon import agent_socket
 from keyholm.daemon.agent_socket import Listening
+from keyholm.daemon.undumpable import refuse_debuggers
 
 USAGE: Final = """\
 usage: keyholm-agent [-c | -s] [-DdTU] [-a bind_address] [-E fingerprint_hash]
@@ -188,6 +189,7 @@ def run(line: CommandLine) -> int:
         return 0
     if line.kill:
         return _kill_agent(line)
+    refuse_debuggers()
     # From here on a signal must wait until somebody removes the socket for it.
     signal.pthread_sigmask(signal.SIG_BLOCK, OBEYED)
     listening = _activated(line) or _listen(line)
@@ -327,8 +329,13 @@ def _open_standard_files() -> None:
 def _leave_terminal() -> None:
     os.setsid()
     os.chdir("/")
+    # Standard error stays until the daemon runs: somebody should see why it does not.
+    close_standard_files(0, 1)
+
+
+def close_standard_files(*numbers: int) -> None:
     null = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):
+    for number in numbers:
         os.dup2(null, number)
     os.close(null)
 

@@ -23,6 +23,7 @@ from keyholm.daemon.notify import Notify
 from keyholm.daemon.places import Places
 from keyholm.daemon.steward.client import StewardClient
 from keyholm.daemon.steward.server import Handlers, start
+from keyholm.daemon.undumpable import refuse_debuggers
 
 if TYPE_CHECKING:
     from keyholm.daemon.keeper import Keeper
@@ -34,6 +35,7 @@ UMASK: Final = 0o077
 
 def serve(*, system: bool = False) -> int:
     """Until a signal; gives the exit status. Raises `KeyholmError` where it cannot begin."""
+    refuse_debuggers()
     # Taken by sigtimedwait, so that no handler ever runs in the middle of something.
     signal.pthread_sigmask(signal.SIG_BLOCK, OBEYED)
     os.umask(UMASK)

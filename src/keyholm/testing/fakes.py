@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
-from keyholm.core.audit.records import Record
+from keyholm.core.audit.records import Management, Operation, Record
 from keyholm.core.caller import Process
 from keyholm.core.errors import NoPrompter, TrailUnavailable
 from keyholm.core.prompt import Answer, Kind, Notice, Question
@@ -43,8 +43,8 @@ class ListTrail:
             self.records.append(record)
             return len(self.records)
 
-    def refuse(self, record: Record, caller: Hashable) -> int | None:
-        return self.append(record, essential=True)
+    def refuse(self, refusal: Operation | Management, caller: Hashable) -> int | None:
+        return self.append(refusal, essential=True)
 
     def of(self, kind: type) -> list[Record]:
         return [record for record in self.records if type(record) is kind]

@@ -25,8 +25,8 @@ from typing import Final
 from keyholm.core import secret
 from keyholm.daemon.hardening import landlock, seccomp
 from keyholm.daemon.hardening.landlock import READ, WRITE, Rule
+from keyholm.daemon.undumpable import refuse_debuggers
 
-PR_SET_DUMPABLE: Final = 4
 PR_SET_NO_NEW_PRIVS: Final = 38
 PR_SET_MDWE: Final = 65
 MDWE_REFUSE_EXEC_GAIN: Final = 1
@@ -36,7 +36,8 @@ CAPABILITY_VERSION_3: Final = 0x20080522
 CAP_IPC_LOCK: Final = 14
 
 # What the interpreter and the C library read while they run: the time zone, the linker's
-# cache for a module that is loaded late, who a uid is, how many processors there are.
+# cache for a module that is loaded late, who a uid is, how many processors there are,
+# and which boot this is.
 SYSTEM: Final = tuple(
     map(
         Path,
@@ -52,6 +53,7 @@ SYSTEM: Final = tuple(
             "/etc/group",
             "/etc/nsswitch.conf",
             "/sys/devices/system/cpu/online",
+            "/proc/sys/kernel/random/boot_id",
             "/dev/null",
             "/dev/urandom",
             "/proc/self",
@@ -100,7 +102,7 @@ NOTHING: Final = Hardening(False, False, False, False, False, 0, False)
 
 def apply(*, writes: Iterable[Path], reads: Iterable[Path] = ()) -> Hardening:
     """Close the sandbox. `writes` are the daemon's own folders."""
-    undumpable = _prctl(PR_SET_DUMPABLE, 0)
+    undumpable = refuse_debuggers()
     no_core = _no_core()
     privileges = _prctl(PR_SET_NO_NEW_PRIVS, 1)
     capabilities = _give_up_capabilities()
