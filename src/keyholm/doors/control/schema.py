@@ -225,6 +225,7 @@ class Status(Answer):
     uid: int
     started: float
     tokens: list[Token]
+    damage: dict[str, str]  # tokens that cannot be opened, and why
     doors: list[Door]
     trail: Trail
     sandbox: dict[str, str]
