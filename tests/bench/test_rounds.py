@@ -33,7 +33,7 @@ def test_more_requests_a_second_are_better() -> None:
 
 def test_a_table_lines_up() -> None:
     lines = table(["case", "unit", "x"], [["one", "us", "1.0"], ["longer", "ms", "10.0"]])
-    assert [len(line) for line in lines.splitlines()] == [16, 16, 16]
+    assert [len(line) for line in lines.splitlines()] == [18, 18, 18]
 
 
 @pytest.mark.interop
