@@ -19,6 +19,7 @@ from keyholm.core.audit.folder import (
     CHECKPOINTS,
     KEY,
     PENDING,
+    SEGMENT,
     STATE,
     TORN,
     VKEY,
@@ -79,11 +80,24 @@ def running_boot() -> str:
         return ""
 
 
+def origin_of(folder: str, public: bytes) -> str:
+    """How checkpoints name a trail: unique, and bound to its key."""
+    return f"{ORIGIN}/{folder}/{sha256(public).hexdigest()[:16]}"
+
+
 def trails(directory: Path) -> list[Path]:
     """The folders of the pool."""
     if not directory.is_dir():
         return []
-    return sorted(path for path in directory.iterdir() if (path / VKEY).exists())
+    # A folder with a lock alone is one whose first process was killed at once.
+    return sorted(path for path in directory.iterdir() if path.is_dir() and _is_trail(path))
+
+
+def _is_trail(path: Path) -> bool:
+    return any(
+        name in {KEY, VKEY, CHECKPOINT, CHECKPOINTS} or name.endswith(SEGMENT)
+        for name in os.listdir(path)
+    )
 
 
 # --- taking one -------------------------------------------------------------------------
@@ -195,7 +209,7 @@ def _key(folder: Folder) -> SigningKey:
 def _new_key(folder: Folder) -> SigningKey:
     seed = os.urandom(32)
     public = SigningKey("new", seed).verifying.public
-    key = SigningKey(f"{ORIGIN}/{folder.name}/{sha256(public).hexdigest()[:16]}", seed)
+    key = SigningKey(origin_of(folder.name, public), seed)
     folder.replace(KEY, f"{key.private_text()}\n".encode())
     folder.replace(VKEY, f"{key.verifying}\n".encode())
     folder.sync()
