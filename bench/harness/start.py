@@ -85,7 +85,9 @@ def listing_command(commands: Path) -> float:
     environ = environment(Path(home)) | {"KEYHOLM_HOME": home + "/home"}
 
     def run(*words: str) -> None:
-        subprocess.run([keyholm, *words], env=environ, check=True, capture_output=True)
+        done = subprocess.run([keyholm, *words], env=environ, text=True, capture_output=True)
+        if done.returncode:
+            raise SystemExit(f"keyholm {' '.join(words)} failed: {done.stderr.strip()}")
 
     run("init", "--no-passphrase")
     daemon = subprocess.Popen([keyholm, "serve"], env=environ, stdout=subprocess.PIPE)
