@@ -195,8 +195,10 @@ def run(line: CommandLine) -> int:
     listening = _activated(line) or _listen(line)
     if line.stays:
         if listening.path:
-            _say(_assignment(line, SOCKET_VARIABLE, listening.path))
-            _say(f"echo Agent pid {os.getpid()};")
+            _say(
+                _assignment(line, SOCKET_VARIABLE, listening.path),
+                f"echo Agent pid {os.getpid()};",
+            )
         return _serve(line, listening)
     parent = os.getpid()
     sys.stdout.flush()
@@ -208,6 +210,8 @@ def run(line: CommandLine) -> int:
     try:
         _leave_terminal()
         status = _serve(line, listening, watch=parent if line.command else None)
+    except Exception:  # noqa: BLE001 - the last stop of this process; said, then it ends
+        sys.excepthook(*sys.exc_info())
     finally:
         # Whatever happens, never back into what the parent still has to do.
         os._exit(status)
@@ -215,9 +219,11 @@ def run(line: CommandLine) -> int:
 
 def _announce(line: CommandLine, listening: Listening, pid: int) -> int:
     if not line.command:
-        _say(_assignment(line, SOCKET_VARIABLE, listening.path))
-        _say(_assignment(line, PID_VARIABLE, str(pid)))
-        _say(f"echo Agent pid {pid};")
+        _say(
+            _assignment(line, SOCKET_VARIABLE, listening.path),
+            _assignment(line, PID_VARIABLE, str(pid)),
+            f"echo Agent pid {pid};",
+        )
         return 0
     environment = {**os.environ, SOCKET_VARIABLE: listening.path, PID_VARIABLE: str(pid)}
     # A program that we become inherits what is blocked, and that Python ignores SIGPIPE.
@@ -250,9 +256,12 @@ def _kill_agent(line: CommandLine) -> int:
     except OSError as error:
         sys.stderr.write(f"kill: {error.strerror}\n")
         return 1
-    for name in (SOCKET_VARIABLE, PID_VARIABLE):
-        _say(f"unsetenv {name};" if line.csh else f"unset {name};")
-    _say(f"echo Agent pid {int(number)} killed;")
+    unset = "unsetenv" if line.csh else "unset"
+    _say(
+        f"{unset} {SOCKET_VARIABLE};",
+        f"{unset} {PID_VARIABLE};",
+        f"echo Agent pid {int(number)} killed;",
+    )
     return 0
 
 
@@ -269,8 +278,9 @@ def quote(text: str) -> str:
     return "'" + text.replace("'", "'\\''").replace("!", "'\\!'") + "'"
 
 
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
+def _say(*lines: str) -> None:
+    """In one piece: `grep -q` in a pipe stops reading at the line that it looks for."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
 
 

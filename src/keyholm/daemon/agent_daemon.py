@@ -10,7 +10,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Final
 
-from keyholm.daemon.agent import OBEYED, CommandLine
+from keyholm.core.errors import KeyholmError
+from keyholm.daemon.agent import OBEYED, CommandLine, close_standard_files
 from keyholm.daemon.agent_socket import Listening
 from keyholm.daemon.places import Places, for_agent
 from keyholm.daemon.steward.client import StewardClient
@@ -31,19 +32,33 @@ def serve(line: CommandLine, listening: Listening, watch: int | None) -> int:
     """
     places, note = for_agent(os.environ)
     if note:
-        sys.stderr.write(f"keyholm-agent: {note}\n")
+        _complain(note)
     steward = start(lambda: _handlers(line, places), at_end=listening.remove)
-    keeper = _keeper(line, listening, places, steward)
-    keeper.start()
     try:
-        return _wait(line, listening, watch, keeper)
+        keeper = _keeper(line, listening, places, steward)
+        keeper.start()
+        if not line.stays:
+            close_standard_files(2)
+        try:
+            return _wait(line, listening, watch, keeper)
+        finally:
+            keeper.stop()
+    except KeyholmError as error:
+        _complain(str(error))
+        return 1
     finally:
-        keeper.stop()
+        steward.close()
         os.waitpid(steward.pid, 0)
+
+
+def _complain(sentence: str) -> None:
+    sys.stderr.write(f"keyholm-agent: {sentence}\n")
 
 
 def _handlers(line: CommandLine, places: Places) -> Handlers:
     """In the steward."""
+    if not line.stays:
+        close_standard_files(2)
     from keyholm.daemon.configuration import read
     from keyholm.daemon.steward.work import Work, settings_from
 

@@ -5,14 +5,16 @@ from importlib.metadata import version
 
 from keyholm.core.audit.trail import Trail
 from keyholm.core.errors import DaemonFailed
+from keyholm.daemon.configuration import Configuration
 from keyholm.daemon.hardening import Hardening
 from keyholm.daemon.keeper import Keeper
+from keyholm.daemon.places import Places
 from keyholm.daemon.steward.client import StewardClient
 from keyholm.doors.control import schema
 from keyholm.doors.control.server import Facts
 
 
-def facts_of(keeper: Keeper, trail: Trail) -> Facts:
+def facts_of(keeper: Keeper, trail: schema.Trail) -> Facts:
     return Facts(
         version=version("keyholm"),
         pid=os.getpid(),
@@ -22,7 +24,7 @@ def facts_of(keeper: Keeper, trail: Trail) -> Facts:
             schema.Door(name=name, path=door.path, connections=door.serving.connections)
             for name, door in keeper.doors.items()
         ],
-        trail=_trail(trail),
+        trail=trail,
         sandbox=sandbox(keeper.hardening),
         memory_locked=keeper.hardening.locked_memory,
         steward=keeper.steward.alive,
@@ -49,5 +51,13 @@ def prompters(steward: StewardClient) -> dict[str, str]:
         return {"all": error.what}
 
 
-def _trail(trail: Trail) -> schema.Trail:
-    raise NotImplementedError
+def trail_facts(trail: Trail, settings: Configuration, places: Places) -> schema.Trail:
+    status = trail.status()
+    return schema.Trail(
+        directory=str(places.trail),
+        origin=status.origin,
+        records=status.records,
+        durability=settings.trail.durability,
+        reserve=status.reserve,
+        available=not status.failure and not status.is_full,
+    )

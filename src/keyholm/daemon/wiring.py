@@ -12,9 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from socket import socket
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from keyholm.core.audit.trail import Trail, open_trail
+from keyholm.core.audit.pool import Role, open_trail
+from keyholm.core.audit.segments import Sizes
+from keyholm.core.audit.trail import Settings as TrailSettings
+from keyholm.core.audit.trail import Trail
 from keyholm.core.caller import Peer, Process
 from keyholm.core.certificates import Certificates
 from keyholm.core.consent import Consent
@@ -29,21 +32,22 @@ from keyholm.daemon import hardening
 from keyholm.daemon.agent import CommandLine
 from keyholm.daemon.agent_socket import Listening
 from keyholm.daemon.configuration import AgentSettings, Configuration, Durability, LimitSettings
-from keyholm.daemon.facts import facts_of
 from keyholm.daemon.keeper import Keeper, OpenDoor
 from keyholm.daemon.places import Places
 from keyholm.daemon.security_keys import Asker, SecurityKeys
 from keyholm.daemon.steward.client import StewardClient
-from keyholm.doors.control.server import ControlDoor
 from keyholm.doors.serving import Connection, Limits, Serving
 from keyholm.doors.ssh_agent.options import Options
 from keyholm.doors.ssh_agent.server import AgentDoor
-from keyholm.stores.disk.store import DiskStore
 from keyholm.stores.memory.store import MemoryStore
 from keyholm.stores.software.shield import Shield
 
+if TYPE_CHECKING:
+    from keyholm.stores.disk.store import DiskStore
+
 AGENT_FRAME: Final = 256 * 1024  # AGENT_MAX_LEN of OpenSSH
 CONTROL_FRAME: Final = 1024 * 1024
+MIB: Final = 1024 * 1024
 
 
 def agent_only(
@@ -56,7 +60,7 @@ def agent_only(
     """keyholm-agent: the agent door and the memory store."""
     own = os.getuid()
     hardened = hardening.apply(writes=[places.data])
-    trail = open_trail(places.trail, "agent")
+    trail = trail_of(places, settings, "agent")
     asker = Asker()
     memory = memory_store(settings, steward, asker)
     gate = gate_over([memory], trail, steward, settings)
@@ -75,8 +79,13 @@ def whole(
     listening: Mapping[str, Listening],
 ) -> Keeper:
     """keyholm serve: every store behind every door."""
+    # Not for keyholm-agent, whose first answer somebody may be waiting for.
+    from keyholm.daemon.facts import facts_of, trail_facts
+    from keyholm.doors.control.server import ControlDoor
+    from keyholm.stores.disk.store import DiskStore
+
     hardened = hardening.apply(writes=[places.data], reads=[places.config.parent])
-    trail = open_trail(places.trail, "serve")
+    trail = trail_of(places, settings, "serve")
     asker = Asker()
     shield = Shield(idle=settings.memory.shield_seconds)
     disk = DiskStore(places.store, shield=shield)
@@ -92,7 +101,7 @@ def whole(
         gate,
         look_up,
         partial(owner_and_process, steward),
-        lambda: facts_of(keeper, trail),
+        lambda: facts_of(keeper, trail_facts(trail, live.settings, places)),
         agent,
         steward,
     )
@@ -135,6 +144,13 @@ def agent_options(settings: AgentSettings, line: CommandLine | None = None) -> O
     )
 
 
+def trail_of(places: Places, settings: Configuration, role: Role) -> Trail:
+    """Raises `TrailUnavailable` and `TrailDamaged`: no daemon without a trail."""
+    chosen = settings.trail
+    sizes = Sizes(segment=chosen.segment_mib * MIB, reserve=chosen.reserve_mib * MIB)
+    return open_trail(places.trail, role, settings=TrailSettings(sizes))
+
+
 def memory_store(settings: Configuration, steward: StewardClient, asker: Asker) -> MemoryStore:
     shield = Shield(idle=settings.memory.shield_seconds)
     return MemoryStore(shield=shield, sk_sign=SecurityKeys(steward, asker).sign)
@@ -164,7 +180,7 @@ def _is_durable(settings: Configuration, key: Key) -> bool:
     return settings.trail.durability is Durability.DURABLE
 
 
-def give_access(disk: DiskStore, settings: Configuration) -> None:
+def give_access(disk: "DiskStore", settings: Configuration) -> None:
     """Who may see and use a token beside its owner and root."""
     for token in disk.tokens():
         access = settings.tokens.get(token.name)

@@ -24,7 +24,7 @@ from typing import Final
 
 from keyholm.core import secret
 from keyholm.daemon.hardening import landlock, seccomp
-from keyholm.daemon.hardening.landlock import READ, WRITE, Rule
+from keyholm.daemon.hardening.landlock import READ, WRITE, Access, Rule
 from keyholm.daemon.undumpable import refuse_debuggers
 
 PR_SET_NO_NEW_PRIVS: Final = 38
@@ -54,7 +54,6 @@ SYSTEM: Final = tuple(
             "/etc/nsswitch.conf",
             "/sys/devices/system/cpu/online",
             "/proc/sys/kernel/random/boot_id",
-            "/dev/null",
             "/dev/urandom",
             "/proc/self",
         ),
@@ -108,6 +107,7 @@ def apply(*, writes: Iterable[Path], reads: Iterable[Path] = ()) -> Hardening:
     capabilities = _give_up_capabilities()
     code = _prctl(PR_SET_MDWE, MDWE_REFUSE_EXEC_GAIN)
     rules = [Rule(path, READ) for path in (*SYSTEM, *python_places(), *reads)]
+    rules.append(Rule(Path(os.devnull), READ | Access.WRITE_FILE))
     version = landlock.apply([*rules, *(Rule(path, WRITE) for path in writes)])
     return Hardening(undumpable, no_core, privileges, capabilities, code, version, seccomp.apply())
 
