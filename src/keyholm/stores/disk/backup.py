@@ -1,104 +1,239 @@
 """A token in one encrypted file.
 
-    keyholm backup 1\\n
-    {"salt": …, "passes": …, "memory": …, "lanes": …}\\n
-    nonce (12) | AES-256-GCM of {"uuid", "name", "kek", "entries": {object: file}}
+    {"magic": "keyholm-backup", "format": 1, "kdf": …, "nonce": …, "check": …}\\n
+    chunks of AES-256-GCM
 
-The files of the entries are as they lie on the disk, so no private key is opened for it.
+What is encrypted is a string with the token's facts, then two strings a key: its facts and
+its private half (strings as SSH has them). It is cut into chunks of 64 KiB; the nonce of a
+chunk is the file's 7 random bytes, its number (4 bytes) and whether it is the last one, so
+that no chunk can be left out, moved or added (Hoang and others, "Online authenticated
+encryption", STREAM).
 """
 
-import base64
-import binascii
-import json
+import hashlib
+import hmac
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from keyholm.core.errors import BadRequest, PassphraseIncorrect
+from keyholm.core.errors import BadRequest, PassphraseIncorrect, StoreDamaged
 from keyholm.core.secret import Secret
-from keyholm.stores.disk import crypto
+from keyholm.stores.disk import cost as costs
+from keyholm.stores.disk import crypto, slots
+from keyholm.stores.disk.cost import Cost
+from keyholm.stores.disk.entry import Facts
+from keyholm.wire.codec import UINT32, Malformed, Reader
 
-MAGIC: Final = b"keyholm backup 1\n"
-FAMILY: Final = b"keyholm backup "
+MAGIC: Final = "keyholm-backup"
+FORMAT: Final = 1
+CHUNK: Final = 64 * 1024
+PREFIX: Final = 7
 MAX_HEAD: Final = 1024
+MAX_FILE: Final = 64 * 1024 * 1024
+
+
+class Head(msgspec.Struct, frozen=True, tag_field="magic", tag=MAGIC, forbid_unknown_fields=True):
+    salt: bytes
+    passes: int
+    memory: int
+    lanes: int
+    nonce: bytes
+    check: str  # MAC of the other fields: a wrong passphrase is told from a damaged file
+    kdf: str = "argon2id"
+    format: int = FORMAT
+
+    @property
+    def cost(self) -> Cost:
+        return Cost(self.passes, self.memory, self.lanes)
+
+
+class About(msgspec.Struct, frozen=True):
+    """The token that was backed up."""
+
+    token: str
+    name: str
+    keys: int
+    made: float
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """One key in a backup. `private` is good until the next one is asked for."""
+
+    object: str
+    facts: Facts
+    private: memoryview
+
+
+class _SavedFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    object: str
+    key: Facts
+
+
+# --- writing -------------------------------------------------------------------------
+
+
+def make(about: About, keys: Iterable[Saved], passphrase: Secret, cost: Cost) -> bytes:
+    slots.check_passphrase(passphrase)
+    salt, nonce = os.urandom(crypto.SALT), os.urandom(PREFIX)
+    with crypto.stretch(passphrase, salt, cost) as stretched:
+        head = Head(salt, cost.passes, cost.memory, cost.lanes, nonce, "")
+        head = msgspec.structs.replace(head, check=_check(head, stretched))
+        line = msgspec.json.encode(head) + b"\n"
+        with crypto.subkey(stretched, salt, "backup") as key, _Writer(key, nonce, line) as writer:
+            writer.string(msgspec.json.encode(about))
+            for saved in keys:
+                writer.string(msgspec.json.encode(_SavedFacts(saved.object, saved.facts)))
+                writer.string(saved.private)
+            return writer.finish()
+
+
+class _Writer:
+    """Plain text is held for one chunk at a time, in locked memory."""
+
+    def __init__(self, key: Secret, prefix: bytes, line: bytes) -> None:
+        self._cipher, self._prefix = AESGCM(key.view), prefix
+        self._bound = hashlib.sha256(line).digest()
+        self._plain = Secret(CHUNK)
+        self._used = self._number = 0
+        self._made = bytearray(line)
+
+    def string(self, data: bytes | memoryview) -> None:
+        self._write(UINT32.write(len(data)))
+        self._write(data)
+
+    def _write(self, data: bytes | memoryview) -> None:
+        view = memoryview(data)
+        while view:
+            if self._used == CHUNK:
+                self._seal(last=False)
+            size = min(len(view), CHUNK - self._used)
+            self._plain.view[self._used : self._used + size] = view[:size]
+            self._used += size
+            view = view[size:]
+
+    def _seal(self, *, last: bool) -> None:
+        plain = self._plain.view[: self._used]
+        nonce = _nonce(self._prefix, self._number, last=last)
+        self._made += self._cipher.encrypt(nonce, plain, self._bound)
+        self._number, self._used = self._number + 1, 0
+
+    def finish(self) -> bytes:
+        self._seal(last=True)
+        return bytes(self._made)
+
+    def __enter__(self) -> "_Writer":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._plain.close()
+
+
+# --- reading -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    uuid: str
-    name: str
-    kek: Secret
-    entries: dict[str, bytes]
+    about: About
+    plain: Secret
+    reader: Reader
+
+    def keys(self) -> Iterator[Saved]:
+        """Raises `StoreDamaged`."""
+        for _ in range(self.about.keys):
+            try:
+                facts = msgspec.json.decode(_string(self.reader), type=_SavedFacts)
+                facts.key.check()
+                private = _string(self.reader)
+            except (Malformed, msgspec.MsgspecError, ValueError) as error:
+                raise _damaged(str(error)) from error
+            yield Saved(facts.object, facts.key, private)
+            private.release()
+
+    def __enter__(self) -> "Opened":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.plain.close()
 
 
-def make(
-    uuid: str,
-    name: str,
-    entries: dict[str, bytes],
-    kek: Secret,
-    passphrase: Secret,
-    cost: crypto.Cost,
-) -> bytes:
-    if not passphrase:
-        raise BadRequest("A backup without a passphrase would give its keys to anybody.")
-    salt = os.urandom(crypto.SALT)
-    told = {"salt": _text(salt), "passes": cost.passes, "memory": cost.memory, "lanes": cost.lanes}
-    head = MAGIC + json.dumps(told, sort_keys=True).encode() + b"\n"
-    content = json.dumps(
-        {
-            "uuid": uuid,
-            "name": name,
-            "kek": _text(kek.view),
-            "entries": {object_: _text(file) for object_, file in entries.items()},
-        }
-    ).encode()
-    nonce = os.urandom(crypto.NONCE)
-    with crypto.derive(passphrase, salt, cost) as key:
-        return head + nonce + AESGCM(key.view).encrypt(nonce, content, head)
-
-
-def open_backup(data: bytes, passphrase: Secret, floor: crypto.Cost) -> Opened:
-    """Raises `BadRequest` where it is no backup, `PassphraseIncorrect` where it does not open."""
-    head, cost, salt = _head(data)
-    crypto.check_cost(cost, floor, "The backup")
-    start = len(head) + crypto.NONCE
-    with crypto.derive(passphrase, salt, cost) as key:
-        try:
-            content = AESGCM(key.view).decrypt(data[len(head) : start], data[start:], head)
-        except (InvalidTag, ValueError) as error:
-            raise PassphraseIncorrect(
-                "The backup does not open: the passphrase is wrong, or the file was changed."
-            ) from error
-    told: dict[str, Any] = json.loads(content)
-    return Opened(
-        told["uuid"],
-        told["name"],
-        Secret.of(base64.b64decode(told["kek"])),
-        {name: base64.b64decode(file) for name, file in told["entries"].items()},
-    )
-
-
-def _head(data: bytes) -> tuple[bytes, crypto.Cost, bytes]:
-    if not data.startswith(MAGIC):
-        if data.startswith(FAMILY):
-            raise BadRequest(
-                "This backup was made by a newer keyholm.", remedy="Use the version that made it."
-            )
-        raise BadRequest("This is not a backup of keyholm.")
-    end = data.find(b"\n", len(MAGIC), MAX_HEAD) + 1
+def open_backup(data: bytes, passphrase: Secret, floor: Cost) -> Opened:
+    """Raises `BadRequest`, `PassphraseIncorrect`, `StoreDamaged`, `TokenBusy`."""
+    if len(data) > MAX_FILE:
+        raise BadRequest(f"A backup has at most {MAX_FILE >> 20} MiB.")
+    line, head = _head(data)
+    costs.check(head.cost, floor, "This backup")
+    with crypto.stretch(passphrase, head.salt, head.cost) as stretched:
+        if not hmac.compare_digest(_check(head, stretched), head.check):
+            raise PassphraseIncorrect("The passphrase of the backup is wrong.")
+        with crypto.subkey(stretched, head.salt, "backup") as key:
+            plain = _decrypted(data[len(line) :], key, head.nonce, line)
+    reader = Reader(plain.view)
     try:
-        told = json.loads(data[len(MAGIC) : end])
-        cost = crypto.Cost(int(told["passes"]), int(told["memory"]), int(told["lanes"]))
-        salt = base64.b64decode(told["salt"], validate=True)
-    except (ValueError, KeyError, TypeError, binascii.Error) as error:
-        raise BadRequest("The head of this backup cannot be read.") from error
-    if len(salt) != crypto.SALT:
-        raise BadRequest("The head of this backup cannot be read.")
-    return data[:end], cost, salt
+        return Opened(msgspec.json.decode(_string(reader), type=About), plain, reader)
+    except (Malformed, msgspec.MsgspecError) as error:
+        plain.close()
+        raise _damaged(str(error)) from error
 
 
-def _text(data: bytes | memoryview) -> str:
-    return base64.b64encode(data).decode()
+def _head(data: bytes) -> tuple[bytes, Head]:
+    line = data[: data.find(b"\n", 0, MAX_HEAD) + 1]
+    try:
+        found = msgspec.json.decode(line, type=_Kind).format
+        if found > FORMAT:
+            raise BadRequest(
+                f"This backup has format {found}; this keyholm knows up to {FORMAT}.",
+                remedy="Use the version of keyholm that made it, or a newer one.",
+            )
+        head = msgspec.json.decode(line, type=Head)
+    except msgspec.MsgspecError as error:
+        raise BadRequest("This is not a backup of keyholm.") from error
+    if head.kdf != "argon2id" or len(head.salt) != crypto.SALT or len(head.nonce) != PREFIX:
+        raise BadRequest("The head of this backup cannot be understood.")
+    return line, head
+
+
+class _Kind(msgspec.Struct, frozen=True, tag_field="magic", tag=MAGIC):
+    format: int
+
+
+def _decrypted(chunks: bytes, key: Secret, prefix: bytes, line: bytes) -> Secret:
+    sealed = CHUNK + crypto.TAG
+    count = -(-len(chunks) // sealed)
+    if not count or len(chunks) - (count - 1) * sealed < crypto.TAG:
+        raise _damaged("it is cut off")
+    plain = Secret(len(chunks) - count * crypto.TAG)
+    cipher, bound = AESGCM(key.view), hashlib.sha256(line).digest()
+    try:
+        for number in range(count):
+            chunk = memoryview(chunks)[number * sealed : (number + 1) * sealed]
+            room = plain.view[number * CHUNK : number * CHUNK + len(chunk) - crypto.TAG]
+            nonce = _nonce(prefix, number, last=number == count - 1)
+            cipher.decrypt_into(nonce, chunk, bound, room)
+    except InvalidTag as error:
+        plain.close()
+        raise _damaged("it was altered or cut off") from error
+    return plain
+
+
+def _nonce(prefix: bytes, number: int, *, last: bool) -> bytes:
+    return prefix + UINT32.write(number) + bytes((last,))
+
+
+def _check(head: Head, stretched: Secret) -> str:
+    fields = msgspec.json.encode(msgspec.structs.replace(head, check=""))
+    with crypto.subkey(stretched, head.salt, "backup head") as key:
+        return crypto.mac(key, fields).hex()
+
+
+def _string(reader: Reader) -> memoryview:
+    return reader.view(UINT32.read(reader))
+
+
+def _damaged(how: str) -> StoreDamaged:
+    return StoreDamaged(f"The backup is damaged: {how}.", remedy="Use another copy of it.")

@@ -1,147 +1,155 @@
 """One file a key: what is known of it in the clear, and its private half encrypted.
 
-    keyholm entry 1\\n
-    {"object": …, "token": …, "key_id": …, "public": …, "label": …, "policy": …, …}\\n
+    {"magic": "keyholm-key", "format": 1, "store": …, "token": …, "object": …,
+     "generation": …, "key": {…, "policy": …}}\\n
     wrapped data key (60) | nonce (12) | ciphertext with its tag
 
-The first two lines are the associated data of both encryptions: no fact of a key, its
-policy least of all, can be changed or taken from another file.
+Both encryptions are bound to where the file belongs and to all of its first line: no fact
+of a key, its policy least of all, can be changed or taken from another file.
 """
 
-import base64
 import hashlib
-import json
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 
 from keyholm.core.errors import BadPolicy, StoreDamaged
 from keyholm.core.model import Key, KeyId, Origin, Place
-from keyholm.core.policy import Policy, parse, policy_hash, write
+from keyholm.core.policy import Policy, parse
 from keyholm.core.secret import Secret
 from keyholm.stores.disk import crypto
-from keyholm.wire.codec import Malformed
+from keyholm.wire.codec import STRING, UINT64
 from keyholm.wire.ssh import keys
 
-MAGIC: Final = b"keyholm entry 1\n"
 STORE: Final = "disk"
+MAGIC: Final = "keyholm-key"
+FORMAT: Final = 1
+# A policy has at most 64 KiB, RSA with 16384 bits 10 KiB; JSON can double that.
+MAX_FILE: Final = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a file, and the journal, say of one key."""
 
-    object: str
-    generation: int
-    token: str  # uuid
-    key_id: str
+    id: str
+    type: str  # as SSH names it
     public: bytes  # blob
     label: str
     origin: Origin
     exportable: bool
     created: float
+    order: int
     policy: str  # TOML
+    provider: str = ""  # of a FIDO key
 
-    def told(self) -> dict[str, Any]:
-        return {
-            "object": self.object,
-            "generation": self.generation,
-            "token": self.token,
-            "key_id": self.key_id,
-            "public": base64.b64encode(self.public).decode(),
-            "label": self.label,
-            "origin": self.origin.value,
-            "exportable": self.exportable,
-            "created": self.created,
-            "policy": self.policy,
-        }
+    @property
+    def policy_hash(self) -> str:
+        return hashlib.sha256(self.policy.encode()).hexdigest()
 
-    def head(self) -> bytes:
-        return MAGIC + json.dumps(self.told(), sort_keys=True).encode() + b"\n"
+    def check(self) -> None:
+        """Raises `ValueError` where they do not fit each other."""
+        public = keys.decode(self.public)
+        if keys.key_id(public) != self.id or keys.type_name(public) != self.type:
+            raise ValueError("the facts of the key do not fit each other")
+        parsed_policy(self.policy)
 
-    def parsed_policy(self) -> Policy:
-        return parse(self.policy)
-
-    def key(self, token: str, *, verified: bool, order: int) -> Key:
-        """`token` is its name, which may change where the token is restored."""
+    def key(self, token: str, name: str, *, verified: bool) -> Key:
+        public = keys.decode(self.public)
+        application = getattr(public, "application", b"")
         return Key(
-            KeyId(self.key_id),
-            Place(STORE, token, self.object),
-            keys.decode(self.public),
+            KeyId(self.id),
+            Place(STORE, token, name),
+            public,
             self.public,
             self.label,
             self.origin,
             exportable=self.exportable,
             created=self.created,
-            policy_hash=policy_hash(self.parsed_policy()) if self.policy else "",
+            application=application.decode("utf-8", "replace"),
+            policy_hash=self.policy_hash,
             verified=verified,
-            order=order,
+            order=self.order,
         )
 
 
-def facts_of(told: dict[str, Any]) -> Facts:
-    """Raises `ValueError` where it does not hold together."""
+class Head(msgspec.Struct, frozen=True, tag_field="magic", tag=MAGIC, forbid_unknown_fields=True):
+    """The first line of a file."""
+
+    store: str  # uuid
+    token: str  # uuid
+    object: str
+    generation: int
+    key: Facts
+    format: int = FORMAT
+
+
+# Most keys have one of a few policies, and reading one takes longer than all else of listing.
+@lru_cache(maxsize=256)
+def parsed_policy(text: str) -> Policy:
     try:
-        facts = Facts(
-            str(told["object"]),
-            int(told["generation"]),
-            str(told["token"]),
-            str(told["key_id"]),
-            base64.b64decode(told["public"], validate=True),
-            str(told["label"]),
-            Origin(told["origin"]),
-            bool(told["exportable"]),
-            float(told["created"]),
-            str(told["policy"]),
-        )
-        right_id = keys.key_id(keys.decode(facts.public)) == facts.key_id
-        facts.parsed_policy()
-    except (KeyError, TypeError, Malformed, BadPolicy) as error:
-        raise ValueError(str(error)) from error
-    if not right_id or not facts.object.isalnum() or len(facts.object) > 64:
-        raise ValueError("the facts of the key do not fit each other")
-    return facts
+        return parse(text)
+    except BadPolicy as error:
+        raise ValueError(error.what) from error
 
 
 def hash_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def canonical(policy: Policy) -> str:
-    return write(policy)
+def _bound(head: Head, line: bytes) -> bytes:
+    return b"".join(
+        STRING.write(part)
+        for part in (
+            b"keyholm-disk-1 key",
+            head.store.encode(),
+            head.token.encode(),
+            head.object.encode(),
+            UINT64.write(head.generation),
+            head.key.id.encode(),
+            head.key.type.encode(),
+            hashlib.sha256(head.key.public).digest(),
+            head.key.policy_hash.encode(),
+            hashlib.sha256(line).digest(),
+        )
+    )
 
 
-def encode(facts: Facts, private: bytearray | memoryview, wrapping: Secret) -> bytes:
-    head = facts.head()
-    return head + crypto.seal(wrapping, private, head)
+def encode(head: Head, private: memoryview, wrapping: Secret) -> bytes:
+    line = msgspec.json.encode(head) + b"\n"
+    return line + crypto.seal(wrapping, private, _bound(head, line))
 
 
-def split(content: bytes) -> tuple[Facts, bytes, bytes]:
-    """The facts, the head that they are bound by, and what is sealed. Raises `ValueError`."""
-    if not content.startswith(MAGIC):
-        raise ValueError("it is not an entry")
-    end = content.find(b"\n", len(MAGIC)) + 1
+def head_of(content: bytes) -> Head:
+    """What it says of itself, not verified. Raises `ValueError`."""
+    line, end, _ = content.partition(b"\n")
     if not end:
         raise ValueError("it is cut off")
-    facts = facts_of(json.loads(content[len(MAGIC) : end]))
-    if facts.head() != content[:end]:
-        raise ValueError("its facts are not written as we write them")
-    return facts, content[:end], content[end:]
-
-
-def decode(content: bytes, wrapping: Secret, path: Path) -> tuple[Facts, Secret]:
-    """Raises `StoreDamaged`, which names the file."""
     try:
-        facts, head, sealed = split(content)
-        return facts, crypto.unseal(wrapping, sealed, head)
-    except (ValueError, InvalidTag, RecursionError) as error:
-        raise damaged(path) from error
+        head = msgspec.json.decode(line, type=Head)
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from error
+    if head.format != FORMAT:
+        raise ValueError(f"it has format {head.format}")
+    head.key.check()
+    return head
 
 
-def damaged(path: Path, how: str = "was changed") -> StoreDamaged:
+def decode(content: bytes, wrapping: Secret, path: Path) -> tuple[Head, Secret]:
+    """Its head and private half. Raises `StoreDamaged`, which names the file."""
+    try:
+        head = head_of(content)
+        line, sealed = content[: (end := content.index(b"\n") + 1)], content[end:]
+        return head, crypto.unseal(wrapping, sealed, _bound(head, line))
+    except InvalidTag as error:
+        raise damaged(path, "was altered") from error
+    except ValueError as error:
+        raise damaged(path, f"was altered: {error}") from error
+
+
+def damaged(path: Path, how: str) -> StoreDamaged:
     return StoreDamaged(
-        f"{path} {how}; its key is not used.",
-        remedy=f"Put {path.name}.prev in its place if it is there, or restore a backup.",
+        f"{path} {how}.", remedy="Restore the token from a backup; its other keys work."
     )

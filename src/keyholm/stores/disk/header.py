@@ -1,152 +1,140 @@
-"""token.json: whose a token is and which slots open it.
+"""token.json: whose a token is, and which slots open it.
 
-    {"format": 1, "uuid": …, "owner": uid, "generation": n, "slots": […], "mac": …, "sum": …}
+    {"magic": …, "format": 1, "store": …, "token": …, "name": …, "owner": …, "slots": […]}\\n
+    MAC, in hexadecimal\\n
+    SHA-256 of both lines, in hexadecimal\\n
 
-`sum` (SHA-256 of all the rest) finds what a disk did, before there is a key; `mac` (under
-a key that the KEK gives) finds what somebody did, at unlock.
+The sum finds what a disk did, before there is a key; the MAC, under a key that the KEK
+gives, finds what somebody did, at unlock. The file is there twice, since a flipped bit in
+a salt would cost every key of the token.
 """
 
-import base64
-import binascii
 import hashlib
 import hmac
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from keyholm.core.errors import StoreDamaged, StoreFailed
+import msgspec
+
+from keyholm.core.errors import KeyholmError, StoreDamaged, StoreFailed
 from keyholm.core.secret import Secret
 from keyholm.stores.disk import crypto, files
+from keyholm.stores.disk.slots import KeySlot
 
+NAME: Final = "token.json"
+COPY: Final = "token.json.copy"
+MAGIC: Final = "keyholm-token"
 FORMAT: Final = 1
+MAX_FILE: Final = 64 * 1024
 MAX_SLOTS: Final = 16
+MAX_UIDS: Final = 1024
+HEX: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class KeySlot:
-    """One way to the KEK. Kind `none` has it in the clear: there is no passphrase."""
-
+class Header(msgspec.Struct, frozen=True, tag_field="magic", tag=MAGIC, forbid_unknown_fields=True):
+    store: str  # uuid
+    token: str  # uuid
     name: str
-    kind: str  # passphrase, recovery, none
-    salt: bytes
-    cost: crypto.Cost
-    wrapped: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    uuid: str
-    owner: int
     generation: int
+    owner: int
+    accepted: tuple[int, ...]  # uids that may see and use the token
+    created: float
     slots: tuple[KeySlot, ...]
-    mac: bytes = b""
+    format: int = FORMAT
 
     @property
     def guarded(self) -> bool:
         return all(slot.kind != "none" for slot in self.slots)
 
-    def _body(self) -> dict[str, Any]:
-        return {
-            "format": FORMAT,
-            "uuid": self.uuid,
-            "owner": self.owner,
-            "generation": self.generation,
-            "slots": [_slot_told(slot) for slot in self.slots],
-        }
 
-    def sealed(self, kek: Secret) -> "Header":
-        return replace(self, mac=self._mac(kek))
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A header as it lies in its file."""
 
-    def _mac(self, kek: Secret) -> bytes:
-        with crypto.subkey(kek, "header") as key:
-            return hmac.digest(key.view, _canonical(self._body()), "sha256")
+    header: Header
+    line: bytes
+    mac: bytes
 
-    def is_authentic(self, kek: Secret) -> bool:
-        return hmac.compare_digest(self.mac, self._mac(kek))
+    def is_authentic(self, key: Secret) -> bool:
+        return hmac.compare_digest(self.mac, _mac(key, self.line))
 
     def encoded(self) -> bytes:
-        body = {**self._body(), "mac": _base64(self.mac)}
-        return _canonical({**body, "sum": hashlib.sha256(_canonical(body)).hexdigest()}) + b"\n"
+        lines = self.line + b"\n" + self.mac + b"\n"
+        return lines + hashlib.sha256(lines).hexdigest().encode() + b"\n"
 
 
-def bound(uuid: str, slot: str, kind: str) -> bytes:
-    """What the wrapping of a slot belongs to."""
-    return f"keyholm disk slot v1|{uuid}|{kind}|{slot}".encode()
+def sealed(header: Header, key: Secret) -> Written:
+    line = msgspec.json.encode(header)
+    return Written(header, line, _mac(key, line))
 
 
-def read(path: Path, floor: crypto.Cost) -> Header:
-    """Raises `StoreDamaged`, which names the file."""
-    content = files.read(path)
-    try:
-        told = json.loads(content)
-        claimed = told.pop("sum")
-        right = hashlib.sha256(_canonical(told)).hexdigest() == claimed
-        # The bytes as well: JSON can say the same in other ways.
-        right = right and content == _canonical({**told, "sum": claimed}) + b"\n"
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-        raise _damaged(path, "it cannot be read") from error
-    if not right:
+def _mac(key: Secret, line: bytes) -> bytes:
+    return crypto.mac(key, line).hex().encode()
+
+
+def write(folder: Path, written: Written) -> None:
+    content = written.encoded()
+    files.replace(folder / NAME, content)
+    files.replace(folder / COPY, content)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What of the two copies is good, the newer one first, and what is wrong."""
+
+    copies: tuple[Written, ...]
+    damage: tuple[str, ...]
+
+    @property
+    def newest(self) -> Written | None:
+        return self.copies[0] if self.copies else None
+
+    @property
+    def want_healing(self) -> bool:
+        """A crash came between the two writes, or one of them is damaged."""
+        return len(self.copies) < 2 or self.copies[0] != self.copies[1]
+
+
+def find(folder: Path) -> Found:
+    copies: list[Written] = []
+    damage: list[str] = []
+    for path in (folder / NAME, folder / COPY):
+        try:
+            copies.append(parse(files.read(path, MAX_FILE), path))
+        except KeyholmError as error:
+            damage.append(error.what)
+    copies.sort(key=lambda copy: -copy.header.generation)
+    return Found(tuple(copies), tuple(damage))
+
+
+def parse(content: bytes, path: Path) -> Written:
+    """Raises `StoreDamaged`, which names the file, and `StoreFailed` for a newer format."""
+    line, _, rest = content.partition(b"\n")
+    written = Written(_EMPTY, line, rest[:HEX])
+    if written.encoded() != content:
         raise _damaged(path, "its checksum does not fit")
-    if told.get("format") != FORMAT:
-        raise StoreFailed(
-            f"{path} has the format {told.get('format')!r}; this keyholm knows {FORMAT}.",
-            remedy="Use the version of keyholm that wrote it.",
-        )
     try:
-        slots = tuple(_slot(slot, path, floor) for slot in told["slots"])
-        header = Header(
-            str(told["uuid"]),
-            int(told["owner"]),
-            int(told["generation"]),
-            slots,
-            _bytes(told["mac"]),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise _damaged(path, "a field of it is missing or wrong") from error
-    if not 0 < len(slots) <= MAX_SLOTS:
-        raise _damaged(path, f"it has {len(slots)} slots")
-    return header
+        found = msgspec.json.decode(line, type=_Kind).format
+        if found > FORMAT:
+            raise StoreFailed(
+                f"{path} has format {found}; this keyholm knows up to {FORMAT}.",
+                remedy="Use the version of keyholm that wrote it, or a newer one.",
+            )
+        header = msgspec.json.decode(line, type=Header)
+    except msgspec.MsgspecError as error:
+        raise _damaged(path, str(error)) from error
+    if not 0 < len(header.slots) <= MAX_SLOTS or len(header.accepted) > MAX_UIDS:
+        raise _damaged(path, f"it has {len(header.slots)} slots and {len(header.accepted)} uids")
+    return replace(written, header=header)
 
 
-def _slot(told: dict[str, Any], path: Path, floor: crypto.Cost) -> KeySlot:
-    cost = crypto.Cost(int(told["passes"]), int(told["memory"]), int(told["lanes"]))
-    slot = KeySlot(
-        str(told["name"]), str(told["kind"]), _bytes(told["salt"]), cost, _bytes(told["wrapped"])
-    )
-    if slot.kind != "none":
-        crypto.check_cost(cost, floor, f"The slot {slot.name} of {path}")
-    return slot
+class _Kind(msgspec.Struct, frozen=True, tag_field="magic", tag=MAGIC):
+    format: int
 
 
-def _slot_told(slot: KeySlot) -> dict[str, Any]:
-    return {
-        "name": slot.name,
-        "kind": slot.kind,
-        "salt": _base64(slot.salt),
-        "passes": slot.cost.passes,
-        "memory": slot.cost.memory,
-        "lanes": slot.cost.lanes,
-        "wrapped": _base64(slot.wrapped),
-    }
+_EMPTY: Final = Header("", "", "", 0, 0, (), 0.0, ())
 
 
 def _damaged(path: Path, how: str) -> StoreDamaged:
-    return StoreDamaged(
-        f"{path} is damaged: {how}.", remedy=f"Put {path.name}.prev in its place, or a backup."
-    )
-
-
-def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def _bytes(text: Any) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, TypeError) as error:
-        raise ValueError("not base64") from error
+    return StoreDamaged(f"{path} is damaged: {how}.", remedy="Restore the token from a backup.")

@@ -1,259 +1,190 @@
 """The disk store: encrypted tokens in one folder (docs/protocols/disk-store.md).
 
-store.json          format and uuid
-lock                held by the one process that may write
-tokens/NAME/        one token: token.json, journal, entries/
+store.json            magic, format and uuid
+lock                  held by the one process that may write
+tokens/NAME/          token.json, token.json.copy, journal, keys/
+tokens/.NAME.new      a token that is being made
+tokens/.NAME.gone     one that is being removed
 """
 
-import fcntl
-import json
 import os
+import re
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from keyholm.core.errors import (
-    AlreadyExists,
-    BadRequest,
-    KeyholmError,
-    StoreDamaged,
-    StoreFailed,
-    TokenNotFound,
-)
+from keyholm.core.errors import AlreadyExists, BadRequest, TokenNotFound
 from keyholm.core.secret import Secret
-from keyholm.core.store import (
-    Change,
-    Event,
-    Listener,
-    MakesTokens,
-    Restores,
-    Token,
-)
+from keyholm.core.store import Change, Event, Listener, MakesTokens, Restores, Token
 from keyholm.stores.disk import backup as backups
-from keyholm.stores.disk import crypto, entry, files
+from keyholm.stores.disk import cost as costs
+from keyholm.stores.disk import crypto, entry, files, folder, header, home
+from keyholm.stores.disk.backup import Saved
+from keyholm.stores.disk.cost import Cost
+from keyholm.stores.disk.crypto import Subkeys
+from keyholm.stores.disk.entries import Entries
 from keyholm.stores.disk.header import Header
-from keyholm.stores.disk.journal import Journal, Listed
-from keyholm.stores.disk.token import (
-    ENTRIES,
-    HEADER,
-    JOURNAL,
-    SUFFIX,
-    DiskToken,
-    make_slot,
-    open_slot,
-)
+from keyholm.stores.disk.locked import Settings
+from keyholm.stores.disk.slots import Slots
+from keyholm.stores.disk.token import DiskToken
+from keyholm.stores.software import security_keys
+from keyholm.stores.software.security_keys import SkSign
 from keyholm.stores.software.shield import Shield
 
-FORMAT: Final = 1
-MAX_NAME: Final = 64
+TOKENS: Final = "tokens"
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 class DiskStore(MakesTokens, Restores):
+    """`cost` is that of the slots it makes, `floor` the least that it believes."""
+
     name = entry.STORE
 
     def __init__(
         self,
-        folder: Path,
+        place: Path,
         *,
         shield: Shield | None = None,
-        cost: crypto.Cost = crypto.DEFAULT,
-        floor: crypto.Cost = crypto.FLOOR,
-        clock: Callable[[], float] = time.time,
+        sk_sign: SkSign = security_keys.no_helper,
+        cost: Cost = costs.DEFAULT,
+        floor: Cost = costs.FLOOR,
+        wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._folder, self._tokens_folder = folder, folder / "tokens"
-        self._shield = shield or Shield()
-        self._own_shield = shield is None
-        self._cost, self._floor, self._clock = cost, floor, clock
         self._listeners: list[Listener] = []
         self._tokens: dict[str, DiskToken] = {}
-        self._damage: dict[str, str] = {}
-        files.make_folder(folder)
-        files.check_folder(folder)
-        self._lock = self._take_lock()
-        self._check_format()
-        files.make_folder(self._tokens_folder)
-        files.check_folder(self._tokens_folder)
-        self._open_tokens()
-
-    def _take_lock(self) -> int:
-        path = self._folder / "lock"
+        self._home = home.Home(place)
+        self._place = place / TOKENS
+        self._own_shield = Shield() if shield is None else None
+        used = shield or self._own_shield
+        assert used is not None  # noqa: S101 - one of both is there
+        self._settings = Settings(used, cost, floor, sk_sign, wall, clock, self._home.damage)
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            files.make_folder(self._place)
+            files.check_folder(self._place)
+            self._find_tokens()
+        except BaseException:
+            self.close()
+            raise
+
+    def _find_tokens(self) -> None:
+        try:
+            found = sorted(self._place.iterdir())
         except OSError as error:
-            raise files.failed(path, "opened", error) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(descriptor)
-            raise StoreFailed(
-                f"Another process has the store in {self._folder}.",
-                remedy="`keyholm status` shows the daemon that runs.",
-            ) from error
-        return descriptor
-
-    def _check_format(self) -> None:
-        path = self._folder / "store.json"
-        if not path.exists():
-            told = {"format": FORMAT, "uuid": str(uuid.uuid4())}
-            files.write(path, json.dumps(told, sort_keys=True).encode() + b"\n")
-        try:
-            found = json.loads(files.read(path, 1024))["format"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreDamaged(f"{path} cannot be read.", remedy="Restore a backup.") from error
-        if found != FORMAT:
-            raise StoreFailed(
-                f"{path} has the format {found!r}; this keyholm knows {FORMAT}.",
-                remedy="Use the version of keyholm that wrote it.",
-            )
-
-    def _open_tokens(self) -> None:
-        """A token that cannot be opened is named, and the others go on."""
-        for folder in sorted(self._tokens_folder.iterdir()):
-            if folder.name.startswith("."):
-                _remove_tree(folder)  # one that was never finished
-                continue
-            try:
-                self._tokens[folder.name] = self._token(folder)
-            except KeyholmError as error:
-                self._damage[folder.name] = str(error)
-
-    def _token(self, folder: Path) -> DiskToken:
-        return DiskToken(
-            folder,
-            self._shield,
-            self._tell,
-            cost=self._cost,
-            floor=self._floor,
-            clock=self._clock,
-        )
+            raise files.failed(self._place, "read", error) from error
+        for place in found:
+            if place.name.startswith("."):
+                _remove_tree(place)  # one that was never finished, or whose removal was not
+            else:
+                files.check_folder(place)
+                self._tokens[place.name] = DiskToken(place, self._settings, self._tell)
 
     def tokens(self) -> Sequence[DiskToken]:
         return tuple(self._tokens.values())
 
-    def damage(self) -> dict[str, str]:
-        """Tokens that could not be opened, and why."""
-        return dict(self._damage)
-
     def listen(self, listener: Listener) -> None:
         self._listeners.append(listener)
-
-    def close(self) -> None:
-        for token in self._tokens.values():
-            token.close()
-        self._tokens.clear()
-        if self._own_shield:
-            self._shield.close()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
-
-    # --- tokens ------------------------------------------------------------------------
-
-    def make_token(self, name: str, owner: int, passphrase: Secret | None) -> Token:
-        with Secret.random(crypto.KEY) as kek:
-            return self._make(name, str(uuid.uuid4()), owner, passphrase, kek, {})
-
-    def _make(
-        self,
-        name: str,
-        token_uuid: str,
-        owner: int,
-        passphrase: Secret | None,
-        kek: Secret,
-        entries: dict[str, bytes],
-    ) -> Token:
-        """Written under a name that is not looked at, and renamed when it is whole."""
-        folder = self._tokens_folder / _checked(name)
-        if folder.exists():
-            raise AlreadyExists(f"There is a token {name!r} already.")
-        if passphrase is None:
-            slot = open_slot(kek, self._cost)
-        else:
-            if not passphrase:
-                raise BadRequest("An empty passphrase protects nothing.")
-            slot = make_slot(token_uuid, "passphrase", "passphrase", passphrase, kek, self._cost)
-        new = self._tokens_folder / f".{name}.new"
-        _remove_tree(new)
-        try:
-            files.make_folder(new)
-            files.make_folder(new / ENTRIES)
-            head = Header(token_uuid, owner, 1, (slot,)).sealed(kek)
-            files.write(new / HEADER, head.encoded())
-            self._fill(new, token_uuid, kek, entries)
-            new.rename(folder)
-            files.sync_folder(self._tokens_folder)
-        except OSError as error:
-            _remove_tree(new)
-            raise files.failed(folder, "made", error) from error
-        except KeyholmError:
-            _remove_tree(new)
-            raise
-        token = self._tokens[name] = self._token(folder)
-        if passphrase is not None:
-            token.unlock(passphrase)
-        self._tell(Event(self.name, name, Change.TOKEN_CAME))
-        return token
-
-    def _fill(self, folder: Path, token_uuid: str, kek: Secret, entries: dict[str, bytes]) -> None:
-        journal = Journal(folder / JOURNAL)
-        with crypto.subkey(kek, "manifest") as manifest, crypto.subkey(kek, "wrap") as wrapping:
-            listed = []
-            for name, content in entries.items():
-                path = folder / ENTRIES / f"{name}{SUFFIX}"
-                facts, private = entry.decode(content, wrapping, path)
-                private.close()
-                files.write(path, content)
-                listed.append(Listed(facts, entry.hash_of(content)))
-            journal.rewrite(token_uuid, iter(listed), set(), manifest)
-
-    def restore(self, backup: bytes, passphrase: Secret, name: str, owner: int) -> Token:
-        opened = backups.open_backup(backup, passphrase, self._floor)
-        with opened.kek:
-            return self._make(name, opened.uuid, owner, passphrase, opened.kek, opened.entries)
-
-    def remove_token(self, token: Token) -> None:
-        found = self._tokens.pop(token.name, None)
-        if found is None:
-            raise TokenNotFound(f"There is no token {token.name!r}.")
-        found.close()
-        folder = self._tokens_folder / token.name
-        gone = self._tokens_folder / f".{token.name}.gone"
-        try:
-            folder.rename(gone)
-            files.sync_folder(self._tokens_folder)
-        except OSError as error:
-            raise files.failed(folder, "removed", error) from error
-        _remove_tree(gone)
-        self._tell(Event(self.name, token.name, Change.TOKEN_WENT))
 
     def _tell(self, event: Event) -> None:
         for listener in self._listeners:
             listener(event)
 
+    def close(self) -> None:
+        for token in self._tokens.values():
+            token.close()
+        self._tokens.clear()
+        if self._own_shield is not None:
+            self._own_shield.close()
+        self._home.close()
 
-def _checked(name: str) -> str:
-    safe = name.isascii() and name.replace("-", "").replace("_", "").isalnum()
-    if not safe or not 0 < len(name) <= MAX_NAME:
-        raise BadRequest(
-            f"{name!r} cannot be the name of a token.",
-            remedy=f"Take 1 to {MAX_NAME} letters, digits, - and _.",
-        )
-    return name
+    # --- tokens ------------------------------------------------------------------------
+
+    def make_token(self, name: str, owner: int, passphrase: Secret | None) -> Token:
+        return self._make(name, owner, passphrase, ())
+
+    def restore(self, backup: bytes, passphrase: Secret, name: str, owner: int) -> Token:
+        self._check_name(name)
+        with backups.open_backup(backup, passphrase, self._settings.floor) as opened:
+            return self._make(name, owner, passphrase, opened.keys())
+
+    def _make(
+        self, name: str, owner: int, passphrase: Secret | None, saved: Iterable[Saved]
+    ) -> Token:
+        self._check_name(name)
+        place, new = self._place / name, self._place / f".{name}.new"
+        _remove_tree(new)
+        try:
+            with Secret.random(crypto.KEY) as kek:
+                self._write(new, name, owner, passphrase, kek, saved)
+            new.rename(place)
+            files.sync_folder(self._place)
+        except OSError as error:
+            raise files.failed(place, "made", error) from error
+        finally:
+            _remove_tree(new)
+        token = self._tokens[name] = DiskToken(place, self._settings, self._tell)
+        self._tell(Event(self.name, name, Change.TOKEN_CAME))
+        if passphrase is not None:
+            token.unlock(passphrase)
+        return token
+
+    def _write(
+        self,
+        place: Path,
+        name: str,
+        owner: int,
+        passphrase: Secret | None,
+        kek: Secret,
+        saved: Iterable[Saved],
+    ) -> None:
+        store, token = self._home.uuid, str(uuid.uuid4())
+        made = Slots(store, token, cost=self._settings.cost, floor=self._settings.floor)
+        if passphrase is None:
+            slot = made.in_the_clear(kek)
+        else:
+            slot = made.for_passphrase(passphrase, kek)
+        head = Header(store, token, name, 1, owner, (), self._settings.wall(), (slot,))
+        files.make_folder(place)
+        files.make_folder(place / folder.NAME)
+        with Subkeys(kek, token.encode()) as keys:
+            header.write(place, header.sealed(head, keys.header))
+            Entries(place, store, token).fill(head.generation, keys, saved)
+
+    def remove_token(self, token: Token) -> None:
+        found = self._tokens.get(token.name)
+        if found is None:
+            raise TokenNotFound(f"There is no token {token.name!r}.")
+        gone = self._place / f".{token.name}.gone"
+        _remove_tree(gone)
+        try:
+            found.place.rename(gone)
+            files.sync_folder(self._place)
+        except OSError as error:
+            raise files.failed(found.place, "removed", error) from error
+        del self._tokens[token.name]
+        found.close()
+        _remove_tree(gone)
+        self._tell(Event(self.name, token.name, Change.TOKEN_WENT))
+
+    def _check_name(self, name: str) -> None:
+        if not _NAME.fullmatch(name):
+            raise BadRequest(
+                f"{name[:80]!r} cannot be the name of a token.",
+                remedy="Take up to 64 letters, digits, dots, dashes and underscores.",
+            )
+        if name in self._tokens or (self._place / name).exists():
+            raise AlreadyExists(
+                f"There is a token {name!r} already.", remedy="Choose another name."
+            )
 
 
-def _remove_tree(folder: Path) -> None:
-    """Overwrite and remove a token's folder, two levels deep as it is."""
-    if not folder.is_dir():
-        return
-    for path in [*folder.glob("*/*"), *folder.glob("*/.*"), *folder.glob("*"), *folder.glob(".*")]:
-        if path.is_dir():
-            continue
-        with suppress(KeyholmError):
-            files.destroy(path)
+def _remove_tree(place: Path) -> None:
+    """Overwrite and remove a token's folder. What cannot be removed is tried again at start."""
     with suppress(OSError):
-        (folder / ENTRIES).rmdir()
-    with suppress(OSError):
-        folder.rmdir()
+        for parent, _, names in os.walk(place, topdown=False):
+            for name in names:
+                files.wipe(Path(parent) / name)
+            Path(parent).rmdir()

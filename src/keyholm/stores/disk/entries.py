@@ -1,0 +1,262 @@
+"""The keys of one token as files, with the journal that says which there must be.
+
+    keys/OBJECT.GENERATION.key       the key as it is, and as it was before its last change
+    keys/OBJECT.GENERATION.key.new   written, but perhaps not yet in the journal
+
+A write makes the new file, then its line of the journal, which is the moment it counts, then
+renames the file. What a crash leaves between the two is finished or undone at the next
+unlock (`mending`); what no crash can explain is named, and the rest goes on.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from keyholm.core.errors import KeyholmError, TokenLocked
+from keyholm.core.secret import Secret
+from keyholm.stores.disk import entry, files, folder, journal
+from keyholm.stores.disk.crypto import Subkeys
+from keyholm.stores.disk.entry import Facts, Head
+from keyholm.stores.disk.folder import Folder
+from keyholm.stores.disk.journal import (
+    Begin,
+    Ending,
+    HeaderIs,
+    Journal,
+    Line,
+    Put,
+    Record,
+    Remove,
+    Version,
+)
+
+
+class Saved(Protocol):
+    """A key that is brought in from elsewhere."""
+
+    @property
+    def object(self) -> str: ...
+    @property
+    def facts(self) -> Facts: ...
+    @property
+    def private(self) -> memoryview: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One key as the journal has it."""
+
+    facts: Facts
+    file: Version
+    previous: Version | None = None
+
+
+@dataclass(slots=True)
+class Said:
+    """What the lines of a journal come to."""
+
+    listed: dict[str, Listed]
+    removed: set[str]
+    header: int = 0
+
+    @classmethod
+    def by(cls, records: Iterable[Record | None]) -> "Said":
+        said = cls({}, set())
+        for record in records:
+            said.take(record)
+        return said
+
+    def take(self, record: Record | None) -> None:
+        match record:
+            case Put(name, file, previous, facts):
+                self.listed[name] = Listed(facts, file, previous)
+                self.removed.discard(name)
+            case Remove(name):
+                self.listed.pop(name, None)
+                self.removed.add(name)
+            case Begin(header=header) | HeaderIs(header):
+                self.header = header
+            case None:
+                pass
+
+
+class Entries:
+    """What is listed may be read by all; the rest wants `unlock` first."""
+
+    def __init__(self, place: Path, store: str, token: str) -> None:
+        self.folder = Folder(place / folder.NAME)
+        self.journal = Journal(place / journal.NAME)
+        self._store, self._token = store, token
+        self.said = Said({}, set())
+        self.header = 0  # the generation of token.json, to be told with the next line
+        self.damage: list[str] = []  # of the journal and of the folder
+        self.bad: dict[str, str] = {}  # object: what is wrong with its file
+        self._keys: Subkeys | None = None
+
+    @property
+    def listed(self) -> dict[str, Listed]:
+        return self.said.listed
+
+    def open(self) -> tuple[Line, ...]:
+        """What the journal says, nothing of which is verified, and its lines."""
+        self.damage, self.bad = [], {}
+        try:
+            contents = self.journal.read()
+        except KeyholmError as error:
+            self.damage.append(error.what)
+            self.said = Said({}, set())
+            return ()
+        lines = contents.lines
+        path = self.journal.path
+        if contents.ending is Ending.ALTERED:
+            self.damage.append(f"The end of line {len(lines)} of {path} was altered.")
+        if not lines:
+            self.damage.append(f"{path} is empty.")
+        # Whether the facts of a line hold together is looked at now, since they are shown.
+        self.said = Said.by(record for line in lines if _holds(record := line.record))
+        return lines
+
+    def unlock(self, keys: Subkeys) -> None:
+        """Verify what was shown. `mending.mend` then looks at the files."""
+        self._keys = keys
+        lines = self.open()
+        wrong = set(journal.altered(lines, keys.journal))
+        wrong |= {number for number, line in enumerate(lines, 1) if not _holds(line.record)}
+        self.damage += [
+            f"Line {number} of {self.journal.path} was altered." for number in sorted(wrong)
+        ]
+        self.said = Said.by(
+            line.record for number, line in enumerate(lines, 1) if number not in wrong
+        )
+        if self.damage:
+            self.journal.spoil()
+
+    def lock(self) -> None:
+        self._keys = None
+
+    @property
+    def keys(self) -> Subkeys:
+        if self._keys is None:
+            raise TokenLocked("The token is locked.", remedy="`keyholm unlock`")
+        return self._keys
+
+    # --- reading -----------------------------------------------------------------------
+
+    def read(self, name: str) -> Secret:
+        """The private half of a listed key. Raises `StoreDamaged`, which names the file."""
+        listed = self.listed[name]
+        path = self.folder.key(name, listed.file.generation)
+        content = self.content(name)
+        head, private = entry.decode(content, self.keys.wrap, path)
+        if head.key != listed.facts:
+            private.close()
+            raise entry.damaged(path, "does not say what the journal says")
+        return private
+
+    def content(self, name: str) -> bytes:
+        """The file of a listed key as it must be. Raises `StoreDamaged`."""
+        listed = self.listed[name]
+        path = self.folder.key(name, listed.file.generation)
+        new = self.folder.new(name, listed.file.generation)
+        if not path.exists() and new.exists():  # its renaming failed: `mend` tries again
+            path = new
+        return self.verified(path, name, listed.file)
+
+    def verified(self, path: Path, name: str, version: Version) -> bytes:
+        content = files.read(path, entry.MAX_FILE)
+        if entry.hash_of(content) != version.hash:
+            raise entry.damaged(path, _difference(content, name, version))
+        return content
+
+    # --- writing -----------------------------------------------------------------------
+
+    def put(self, name: str, facts: Facts, private: memoryview) -> None:
+        """On the disk when it returns; nothing is changed when it raises."""
+        before = self.listed.get(name)
+        generation = before.file.generation + 1 if before else 1
+        head = Head(self._store, self._token, name, generation, facts)
+        content = entry.encode(head, private, self.keys.wrap)
+        new = self.folder.new(name, generation)
+        files.write_new(new, content)
+        version = Version(generation, entry.hash_of(content))
+        previous = before.file if before and name not in self.bad else None
+        try:
+            self._tell(Put(name, version, previous, facts))
+        except KeyholmError:
+            with suppress(OSError):
+                new.unlink()
+            raise
+        # It counts from here on: what fails now is finished at the next unlock.
+        with suppress(OSError):
+            new.rename(self.folder.key(name, generation))
+        self.bad.pop(name, None)
+        if before and before.previous:
+            files.wipe(self.folder.key(name, before.previous.generation))
+
+    def remove(self, name: str) -> None:
+        listed = self.listed[name]
+        self._tell(Remove(name))
+        self.bad.pop(name, None)
+        for version in (listed.file, listed.previous):
+            if version:
+                files.wipe(self.folder.key(name, version.generation))
+                files.wipe(self.folder.new(name, version.generation))
+
+    def header_is(self, generation: int) -> None:
+        self.header = generation
+        self._tell(HeaderIs(generation))
+
+    def fill(self, header: int, keys: Subkeys, saved: Iterable[Saved]) -> None:
+        """A new token's keys: a restored one has some, in files that nobody looks at yet."""
+        self._keys, self.header = keys, header
+        records: list[Record] = [Begin(self._token, header)]
+        for each in saved:
+            head = Head(self._store, self._token, each.object, 1, each.facts)
+            content = entry.encode(head, each.private, keys.wrap)
+            files.write_new(self.folder.key(each.object, 1), content, sync_parent=False)
+            records.append(Put(each.object, Version(1, entry.hash_of(content)), None, each.facts))
+        files.sync(self.folder.path)
+        self.journal.rewrite(records, keys.journal)
+
+    def _tell(self, record: Record) -> None:
+        """Write a line, or all of them anew with it, and only then believe it."""
+        if self.journal.wants_rewriting(len(self.listed)):
+            said = Said(dict(self.listed), set(self.said.removed))
+            said.take(record)
+            self.journal.rewrite(self._records(said), self.keys.journal)
+        else:
+            self.journal.append(record, self.keys.journal)
+        self.said.take(record)
+
+    def _records(self, said: Said) -> Iterator[Record]:
+        yield Begin(self._token, self.header)
+        for name, listed in said.listed.items():
+            yield Put(name, listed.file, listed.previous, listed.facts)
+        seen = self.folder.scan()
+        # A file that could not be wiped must not look like one that nobody knows of.
+        for name in said.removed & seen.keys.keys():
+            yield Remove(name)
+
+
+def _holds(record: Record | None) -> bool:
+    if isinstance(record, Put):
+        try:
+            record.key.check()
+        except ValueError:
+            return False
+    return record is not None
+
+
+def _difference(content: bytes, name: str, version: Version) -> str:
+    """In which way `content` is not the file that it should be."""
+    try:
+        head = entry.head_of(content)
+    except ValueError:
+        return "was altered"
+    if head.object != name:
+        return f"is the file of another key ({head.key.label})"
+    if head.generation != version.generation:
+        return f"is version {head.generation} of the key, and {version.generation} is the last one"
+    return "was altered"

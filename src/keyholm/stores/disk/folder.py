@@ -1,0 +1,60 @@
+"""The folder of a token's keys: what the files in it are called, and which there are."""
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from keyholm.stores.disk import files
+
+NAME: Final = "keys"
+SUFFIX: Final = ".key"
+# A token with more keys than this is not ours.
+MAX_FILES: Final = 1_000_000
+_NAME: Final = re.compile(r"([0-9a-f]{16})\.([1-9][0-9]{0,9})\.key(\.new)?")
+
+
+@dataclass(slots=True)
+class Seen:
+    """Generations of each object, and what has no business there."""
+
+    keys: dict[str, set[int]] = field(default_factory=dict)
+    new: dict[str, set[int]] = field(default_factory=dict)
+    strangers: list[Path] = field(default_factory=list)
+
+    def of(self, name: str) -> set[int]:
+        return self.keys.get(name, set())
+
+
+class Folder:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def key(self, name: str, generation: int) -> Path:
+        return self.path / f"{name}.{generation}{SUFFIX}"
+
+    def new(self, name: str, generation: int) -> Path:
+        return self.path / f"{name}.{generation}{SUFFIX}{files.NEW}"
+
+    def scan(self) -> Seen:
+        """Raises `KeyholmError` where the folder cannot be read."""
+        files.check_folder(self.path)
+        seen = Seen()
+        try:
+            with os.scandir(self.path) as entries:
+                for _, found in zip(range(MAX_FILES), entries, strict=False):
+                    _note(seen, self.path / found.name)
+        except OSError as error:
+            raise files.failed(self.path, "read", error) from error
+        return seen
+
+
+def _note(seen: Seen, path: Path) -> None:
+    named = _NAME.fullmatch(path.name)
+    if named is None:
+        seen.strangers.append(path)
+        return
+    name, generation, is_new = named.groups()
+    group = seen.new if is_new else seen.keys
+    group.setdefault(name, set()).add(int(generation))

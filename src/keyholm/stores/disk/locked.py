@@ -1,0 +1,293 @@
+"""The lock of a token: its header with the unlock slots, and its KEK while it is open."""
+
+import hmac
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from keyholm.core.errors import BadRequest, KeyholmError, StoreDamaged, TokenLocked
+from keyholm.core.secret import Secret
+from keyholm.core.store import Change, Event, HasSlots, Slot
+from keyholm.stores.disk import crypto, header, recovery, slots
+from keyholm.stores.disk.cost import Cost
+from keyholm.stores.disk.crypto import Subkeys
+from keyholm.stores.disk.entry import STORE
+from keyholm.stores.disk.header import Header, Written
+from keyholm.stores.disk.slots import KeySlot, Slots
+from keyholm.stores.software.security_keys import SkSign
+from keyholm.stores.software.shield import Shield
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What every token of a store shares."""
+
+    shield: Shield
+    cost: Cost  # of the slots that are made
+    floor: Cost  # of those that are believed
+    sk_sign: SkSign
+    wall: Callable[[], float] = time.time
+    clock: Callable[[], float] = time.monotonic
+    damage: tuple[str, ...] = ()  # of the store itself
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """What there is while the token is unlocked."""
+
+    kek: Secret
+    keys: Subkeys
+    written: Written
+
+    def close(self) -> None:
+        self.keys.close()
+        self.kek.close()
+
+
+class LockedToken(HasSlots):
+    store: Final = STORE
+
+    def __init__(self, place: Path, settings: Settings, tell: Callable[[Event], None]) -> None:
+        self.place, self.settings, self._tell = place, settings, tell
+        self.name = self.label = place.name
+        self.lock_ = threading.RLock()
+        self._open: _Open | None = None
+        self._verifier: tuple[Secret, bytes] | None = None
+        found = header.find(place)
+        self._copies = found
+        self.header_damage = list(found.damage)
+        self._header = found.newest.header if found.newest else _unreadable(place)
+        if self._header.name not in ("", self.name):
+            self.header_damage.append(
+                f"{place} holds the token {self._header.name!r}, which was moved here."
+            )
+
+    # --- what it is --------------------------------------------------------------------
+
+    @property
+    def owner(self) -> int:
+        return self._header.owner
+
+    @property
+    def accepted_uids(self) -> frozenset[int]:
+        return frozenset(self._header.accepted)
+
+    @property
+    def uuid(self) -> str:
+        return self._header.token
+
+    @property
+    def guarded(self) -> bool:
+        return self._header.guarded
+
+    @property
+    def locked(self) -> bool:
+        return self._open is None
+
+    def slots(self) -> Sequence[Slot]:
+        return [slot.described() for slot in self._header.slots]
+
+    def _slots(self) -> Slots:
+        head = self._header
+        return Slots(head.store, head.token, cost=self.settings.cost, floor=self.settings.floor)
+
+    def opened(self) -> _Open:
+        """Raises `TokenLocked`."""
+        if self._open is None:
+            raise TokenLocked(
+                f"The token {self.name!r} is locked.", remedy=f"`keyholm unlock {self.name}`"
+            )
+        return self._open
+
+    # --- unlocking ---------------------------------------------------------------------
+
+    @abstractmethod
+    def _unlocked(self, keys: Subkeys) -> None:
+        """Verify what was shown while it was locked."""
+
+    @abstractmethod
+    def _locked(self) -> None:
+        """Forget every private half."""
+
+    def unlock(self, passphrase: Secret) -> None:
+        with self.lock_:
+            if not self.locked:
+                return
+            self._unlock_with(self._kek_of(passphrase))
+            self._remember(passphrase)
+        self._changed(Change.UNLOCKED)
+
+    def unlock_unguarded(self) -> None:
+        """A throw-away token is open from the start."""
+        kek = slots.clear_kek(self._header.slots)
+        if kek is not None:
+            self._unlock_with(kek)
+
+    def _kek_of(self, passphrase: Secret) -> Secret:
+        if not self._copies.copies:
+            raise StoreDamaged(
+                " ".join(self.header_damage), remedy="Restore the token from a backup."
+            )
+        if not self.guarded:
+            kek = slots.clear_kek(self._header.slots)
+            assert kek is not None  # noqa: S101 - that is what unguarded means
+            return kek
+        return self._slots().open(self._header.slots, passphrase)
+
+    def _unlock_with(self, kek: Secret) -> None:
+        keys = Subkeys(kek, self.uuid.encode())
+        try:
+            written = self._authentic(keys)
+            self._header = written.header
+            self._open = _Open(kek, keys, written)
+            self._unlocked(keys)
+            self._heal(written)
+        except BaseException:
+            self._open = None
+            keys.close()
+            kek.close()
+            raise
+
+    def _authentic(self, keys: Subkeys) -> Written:
+        """The newest copy of the header that this token's key has sealed."""
+        for copy in self._copies.copies:
+            if copy.is_authentic(keys.header):
+                return copy
+            self.header_damage.append(
+                f"{self.place / header.NAME} was altered by somebody who has not its key."
+            )
+        raise StoreDamaged(self.header_damage[-1], remedy="Restore the token from a backup.")
+
+    def _heal(self, written: Written) -> None:
+        """Two good copies again; what was wrong is told until the daemon ends."""
+        if not self._copies.want_healing:
+            return
+        try:
+            header.write(self.place, written)
+        except KeyholmError:
+            return  # a disk that only reads
+        self._copies = header.Found((written, written), ())
+
+    def lock(self) -> None:
+        with self.lock_:
+            self._forget()
+        self._changed(Change.LOCKED)
+
+    def _forget(self) -> None:
+        self._locked()
+        was, self._open = self._open, None
+        verifier, self._verifier = self._verifier, None
+        if was is not None:
+            was.close()
+        if verifier is not None:
+            verifier[0].close()
+
+    def verify(self, passphrase: Secret) -> None:
+        """Against what was typed at unlock, under a key that is in memory only: argon2id is
+        for what could be copied. What is not that is tried at the slots, which takes time."""
+        with self.lock_:
+            if not self.guarded:
+                return
+            if self._verifier is not None:
+                key, right = self._verifier
+                if hmac.compare_digest(_keyed(key, passphrase), right):
+                    return
+            self._kek_of(passphrase).close()
+
+    def _remember(self, passphrase: Secret) -> None:
+        if self._verifier is not None:
+            self._verifier[0].close()
+        key = Secret.random(crypto.KEY)
+        self._verifier = (key, _keyed(key, passphrase))
+
+    # --- slots -------------------------------------------------------------------------
+
+    def change_passphrase(self, old: Secret, new: Secret) -> None:
+        slots.check_passphrase(new)
+        with self.lock_:
+            kek = self._proven(old)
+            slot = self._slots().for_passphrase(new, kek)
+            others = [each for each in self._header.slots if each.kind != slots.PASSPHRASE]
+            self._change(slots=(slot, *others))
+            self._remember(new)
+
+    def add_recovery_code(self, passphrase: Secret) -> Secret:
+        """In the place of a former one. Gives it as it is to be printed."""
+        with self.lock_:
+            kek = self._proven(passphrase)
+            with recovery.new() as code:
+                slot = self._slots().for_code(code, kek)
+                others = [each for each in self._header.slots if each.kind != slots.RECOVERY]
+                self._change(slots=(*others, slot))
+                return recovery.shown(code)
+
+    def remove_slot(self, passphrase: Secret, slot: str) -> None:
+        with self.lock_:
+            self._proven(passphrase)
+            kept = tuple(each for each in self._header.slots if each.name != slot)
+            if len(kept) == len(self._header.slots):
+                raise BadRequest(f"The token {self.name!r} has no slot {slot!r}.")
+            if not any(each.kind == slots.PASSPHRASE for each in kept):
+                raise BadRequest("The last passphrase of a token is changed, not removed.")
+            self._change(slots=kept)
+
+    def set_accepted_uids(self, uids: Collection[int]) -> None:
+        """Who besides its owner and root may see and use the token."""
+        if len(uids) > header.MAX_UIDS:
+            raise BadRequest(f"At most {header.MAX_UIDS} users share a token.")
+        with self.lock_:
+            self._change(accepted=tuple(sorted(set(uids))))
+
+    def _proven(self, passphrase: Secret) -> Secret:
+        """The KEK, once somebody has shown that the token is theirs."""
+        if not self.guarded:
+            raise BadRequest(
+                f"The token {self.name!r} was made without a passphrase, and its key lies open.",
+                remedy="Make a new token by `keyholm token new`, and new keys in it.",
+            )
+        self.verify(passphrase)
+        if self.locked:
+            self.unlock(passphrase)
+        return self.opened().kek
+
+    def _change(
+        self,
+        *,
+        slots: tuple[KeySlot, ...] | None = None,
+        accepted: tuple[int, ...] | None = None,
+    ) -> None:
+        was = self._header
+        changed = msgspec.structs.replace(
+            was,
+            generation=was.generation + 1,
+            slots=was.slots if slots is None else slots,
+            accepted=was.accepted if accepted is None else accepted,
+        )
+        opened = self.opened()
+        written = header.sealed(changed, opened.keys.header)
+        header.write(self.place, written)
+        self._header = changed
+        self._copies = header.Found((written, written), ())
+        self._open = _Open(opened.kek, opened.keys, written)
+        self._header_written(changed.generation)
+
+    @abstractmethod
+    def _header_written(self, generation: int) -> None: ...
+
+    def _changed(self, change: Change) -> None:
+        self._tell(Event(self.store, self.name, change))
+
+
+def _keyed(key: Secret, passphrase: Secret) -> bytes:
+    return hmac.digest(key.view, passphrase.view, "sha256")
+
+
+def _unreadable(place: Path) -> Header:
+    """What is known of a token whose header cannot be read: that it is there."""
+    return Header("", "", "", 0, place.stat().st_uid, (), 0.0, ())
