@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+from cryptography.hazmat.primitives.asymmetric import dsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA1
 
 from keyholm.wire.ssh import certificates, keys, signatures
 from keyholm.wire.ssh.certificates import FOREVER, Certificate, Kind, Option
@@ -43,6 +45,21 @@ class Holder:
             signature_key=self.blob,
         )
         return certificates.encode(certificates.sign(certificate, self.sign))
+
+
+class OldHolder(Holder):
+    """Somebody whose key is DSA, which no certificate should be signed with any more."""
+
+    def __init__(self) -> None:
+        self._dsa = dsa.generate_private_key(1024)
+        numbers = self._dsa.private_numbers().public_numbers
+        group = numbers.parameter_numbers
+        self.blob = keys.encode(keys.Dsa(group.p, group.q, group.g, numbers.y))
+        self.fingerprint = keys.fingerprint(self.blob)
+
+    def sign(self, data: bytes) -> bytes:
+        der = self._dsa.sign(data, SHA1())
+        return signatures.encode("ssh-dss", signatures.der_to_rs(der, 20))
 
 
 H0, H1, H2, AUTHORITY, STRANGER, USER = map(Holder, range(1, 7))

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.core.hosts import AUTHORITY, H0, H1, H2, STRANGER, USER, Holder
+from tests.core.hosts import AUTHORITY, H0, H1, H2, STRANGER, USER, Holder, OldHolder
 
 from keyholm.core.destination import (
     Binding,
@@ -238,6 +238,13 @@ def test_a_certificate_that_says_more_or_something_else_is_not_believed() -> Non
         AUTHORITY.blob,
     ):
         assert not shown(BY_AUTHORITY, bound(blob))
+
+
+def test_a_certificate_by_an_algorithm_of_the_past_is_not_believed() -> None:
+    old = OldHolder()
+    certificate = old.certify(H1, ["h1"])
+    certificates.verify(certificates.decode(certificate))
+    assert not shown([Destination(Hop("h1", (HopKey(old.fingerprint, True),)))], bound(certificate))
 
 
 def test_a_certificate_that_is_forged_in_its_principals_is_not_believed() -> None:

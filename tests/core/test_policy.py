@@ -118,6 +118,32 @@ def test_a_cacheable_answer_depends_on_nothing_that_passes(
     assert of(policy, again).consent is None
 
 
+@pytest.mark.parametrize(
+    ("policy", "cacheable"),
+    [
+        ("allow = [{uid = 1000}]", True),
+        ("deny = [{uid = 1}]", True),
+        ('doors = ["agent"]', True),
+        ('operations = ["sign"]', True),
+        ('mechanisms = ["eddsa"]', True),
+        ('namespaces = ["git"]', False),
+        ("readable = true", False),
+        ('hours = "Mon-Sun 00:00-24:00 UTC"', False),
+        ('expires = "2100-01-01"', False),
+        ("max_uses = 9", False),
+        ("rate = {per_minute = 9}", False),
+        ('confirm = "15m"', False),
+        ("[[also]]\nmax_uses = 9", False),
+    ],
+)
+def test_an_answer_is_kept_where_nothing_that_passes_was_asked(
+    policy: str, cacheable: bool
+) -> None:
+    decision = of(policy, replace(REQUEST, context=GIT_SIGNATURE))
+    assert decision.allowed
+    assert decision.cacheable is cacheable
+
+
 @MANY
 @given(policies, requests)
 def test_an_explanation_ends_with_the_rule_that_decides(policy: Policy, request: Request) -> None:
@@ -257,6 +283,7 @@ def test_a_key_bound_to_namespaces_signs_in_them_and_nothing_else() -> None:
 
 def test_a_key_bound_to_destinations_logs_in_there_and_nothing_else() -> None:
     assert rule(BOUND_TO_HOST, **LOGS_IN) == "yes"
+    assert not of(BOUND_TO_HOST, replace(REQUEST, context=LOGIN, bindings=BOUND)).cacheable
     assert rule(BOUND_TO_HOST, context=GIT_SIGNATURE, bindings=BOUND) == "destinations"
     assert rule(BOUND_TO_HOST, context=LOGIN) == "destinations"
     elsewhere = (Binding(HOSTS[2], SESSION, is_forwarding=False),)

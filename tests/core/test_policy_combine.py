@@ -83,13 +83,28 @@ def test_nothing_loosens_itself_and_only_openness_is_not_loosened(policy: Policy
         assert loosens(OPEN, policy) != []
 
 
-@given(parts, st.sampled_from([field for field in Policy.__slots__ if field != "also"]))
-def test_a_limit_that_is_dropped_is_named(policy: Policy, name: str) -> None:
-    dropped = replace(policy, **{name: getattr(OPEN, name)})
-    both = ("namespaces", "destinations", "readable")
-    if dropped == policy or name in both:
-        return
-    assert loosens(dropped, policy) == [name]
+LIMITS = {
+    "deny": "deny = [{uid = 1}]",
+    "allow": "allow = [{uid = 1}]",
+    "doors": 'doors = ["agent"]',
+    "operations": 'operations = ["sign"]',
+    "mechanisms": 'mechanisms = ["eddsa"]',
+    "namespaces or destinations": 'namespaces = ["git"]',
+    "hours": 'hours = "Mon 09:00-12:00 UTC"',
+    "expires": 'expires = "2027-01-01"',
+    "max_uses": "max_uses = 2",
+    "rate": "rate = {per_minute = 3}",
+    "confirm": 'confirm = "each"',
+}
+
+
+def test_a_limit_that_is_dropped_is_named() -> None:
+    everything = parse("\n".join(LIMITS.values()))
+    assert loosens(OPEN, everything) == list(LIMITS)
+    for name, limit in LIMITS.items():
+        others = "\n".join(each for each in LIMITS.values() if each != limit)
+        assert loosens(parse(others), everything) == [name]
+        assert loosens(parse(others), parse(f"{others}\n[[also]]\n{limit}")) == [name]
 
 
 TIGHTER = (
