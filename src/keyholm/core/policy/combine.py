@@ -99,8 +99,8 @@ def _asks_more(new: Confirm, old: Confirm) -> bool:
 
 _ANYBODY: Final = CallerRule()
 _STRICTER: Final[dict[str, _Stricter]] = {
-    "allow": _by("allow", _allows_fewer),
     "deny": _by("deny", _denies_more),
+    "allow": _by("allow", _allows_fewer),
     "doors": _by("doors", _fewer),
     "operations": _by("operations", _fewer),
     "mechanisms": _by("mechanisms", _fewer),
