@@ -28,7 +28,6 @@ MAGIC: Final = "keyholm-token"
 FORMAT: Final = 1
 MAX_FILE: Final = 64 * 1024
 MAX_SLOTS: Final = 16
-MAX_UIDS: Final = 1024
 HEX: Final = 64
 
 
@@ -38,7 +37,6 @@ class Header(msgspec.Struct, frozen=True, tag_field="magic", tag=MAGIC, forbid_u
     name: str
     generation: int
     owner: int
-    accepted: tuple[int, ...]  # uids that may see and use the token
     created: float
     slots: tuple[KeySlot, ...]
     format: int = FORMAT
@@ -124,8 +122,8 @@ def parse(content: bytes, path: Path) -> Written:
         header = msgspec.json.decode(line, type=Header)
     except msgspec.MsgspecError as error:
         raise _damaged(path, str(error)) from error
-    if not 0 < len(header.slots) <= MAX_SLOTS or len(header.accepted) > MAX_UIDS:
-        raise _damaged(path, f"it has {len(header.slots)} slots and {len(header.accepted)} uids")
+    if not 0 < len(header.slots) <= MAX_SLOTS:
+        raise _damaged(path, f"it has {len(header.slots)} slots")
     return replace(written, header=header)
 
 
@@ -133,7 +131,7 @@ class _Kind(msgspec.Struct, frozen=True, tag_field="magic", tag=MAGIC):
     format: int
 
 
-_EMPTY: Final = Header("", "", "", 0, 0, (), 0.0, ())
+_EMPTY: Final = Header("", "", "", 0, 0, 0.0, ())
 
 
 def _damaged(path: Path, how: str) -> StoreDamaged:

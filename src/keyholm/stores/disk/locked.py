@@ -4,7 +4,7 @@ import hmac
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -56,6 +56,7 @@ class LockedToken(HasSlots):
     def __init__(self, place: Path, settings: Settings, tell: Callable[[Event], None]) -> None:
         self.place, self.settings, self._tell = place, settings, tell
         self.name = self.label = place.name
+        self.accepted_uids: frozenset[int] = frozenset()  # the configuration says who
         self.lock_ = threading.RLock()
         self._open: _Open | None = None
         self._verifier: tuple[Secret, bytes] | None = None
@@ -73,10 +74,6 @@ class LockedToken(HasSlots):
     @property
     def owner(self) -> int:
         return self._header.owner
-
-    @property
-    def accepted_uids(self) -> frozenset[int]:
-        return frozenset(self._header.accepted)
 
     @property
     def uuid(self) -> str:
@@ -214,7 +211,7 @@ class LockedToken(HasSlots):
             kek = self._proven(old)
             slot = self._slots().for_passphrase(new, kek)
             others = [each for each in self._header.slots if each.kind != slots.PASSPHRASE]
-            self._change(slots=(slot, *others))
+            self._write_slots((slot, *others))
             self._remember(new)
 
     def add_recovery_code(self, passphrase: Secret) -> Secret:
@@ -224,7 +221,7 @@ class LockedToken(HasSlots):
             with recovery.new() as code:
                 slot = self._slots().for_code(code, kek)
                 others = [each for each in self._header.slots if each.kind != slots.RECOVERY]
-                self._change(slots=(*others, slot))
+                self._write_slots((*others, slot))
                 return recovery.shown(code)
 
     def remove_slot(self, passphrase: Secret, slot: str) -> None:
@@ -235,14 +232,7 @@ class LockedToken(HasSlots):
                 raise BadRequest(f"The token {self.name!r} has no slot {slot!r}.")
             if not any(each.kind == slots.PASSPHRASE for each in kept):
                 raise BadRequest("The last passphrase of a token is changed, not removed.")
-            self._change(slots=kept)
-
-    def set_accepted_uids(self, uids: Collection[int]) -> None:
-        """Who besides its owner and root may see and use the token."""
-        if len(uids) > header.MAX_UIDS:
-            raise BadRequest(f"At most {header.MAX_UIDS} users share a token.")
-        with self.lock_:
-            self._change(accepted=tuple(sorted(set(uids))))
+            self._write_slots(kept)
 
     def _proven(self, passphrase: Secret) -> Secret:
         """The KEK, once somebody has shown that the token is theirs."""
@@ -256,18 +246,9 @@ class LockedToken(HasSlots):
             self.unlock(passphrase)
         return self.opened().kek
 
-    def _change(
-        self,
-        *,
-        slots: tuple[KeySlot, ...] | None = None,
-        accepted: tuple[int, ...] | None = None,
-    ) -> None:
-        was = self._header
+    def _write_slots(self, slots: tuple[KeySlot, ...]) -> None:
         changed = msgspec.structs.replace(
-            was,
-            generation=was.generation + 1,
-            slots=was.slots if slots is None else slots,
-            accepted=was.accepted if accepted is None else accepted,
+            self._header, generation=self._header.generation + 1, slots=slots
         )
         opened = self.opened()
         written = header.sealed(changed, opened.keys.header)
@@ -290,4 +271,4 @@ def _keyed(key: Secret, passphrase: Secret) -> bytes:
 
 def _unreadable(place: Path) -> Header:
     """What is known of a token whose header cannot be read: that it is there."""
-    return Header("", "", "", 0, place.stat().st_uid, (), 0.0, ())
+    return Header("", "", "", 0, place.stat().st_uid, 0.0, ())

@@ -146,7 +146,7 @@ class DiskStore(MakesTokens, Restores):
             slot = made.in_the_clear(kek)
         else:
             slot = made.for_passphrase(passphrase, kek)
-        head = Header(store, token, name, 1, owner, (), self._settings.wall(), (slot,))
+        head = Header(store, token, name, 1, owner, self._settings.wall(), (slot,))
         files.make_folder(place)
         files.make_folder(place / folder.NAME)
         with Subkeys(kek, token.encode()) as keys:
