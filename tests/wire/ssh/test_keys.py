@@ -130,6 +130,7 @@ BAD_BLOBS = {
     "has 33 bytes": _blob(b"ssh-ed25519", STRING.write(bytes(33))),
     "names another curve": _ecdsa(b"nistp384", b"\x04" + bytes(64)),
     "not an uncompressed point": _ecdsa(b"nistp256", b"\x02" + bytes(32)),
+    "an uncompressed point": _ecdsa(b"nistp256", b"\x06" + bytes(64)),
     "point of nistp256": _ecdsa(b"nistp256", b"\x04" + bytes(63)),
     "exponent that cannot be": _blob(b"ssh-rsa", MPINT.write(4), MPINT.write(15)),
     "RSA exponent": _blob(b"ssh-rsa", MPINT.write(1), MPINT.write(15)),

@@ -14,6 +14,16 @@ USERAUTH_REQUEST = 50
 SERVICE = "ssh-connection"
 PUBLICKEY = "publickey"
 HOSTBOUND = "publickey-hostbound-v00@openssh.com"
+# Which algorithms a key of each type signs by; certificates have names of their own.
+_FITTING = frozenset(
+    pair
+    for name, algorithms in ALGORITHMS.items()
+    for algorithm in algorithms
+    for pair in (
+        (algorithm, name),
+        (certificates.certified(algorithm), certificates.certified(name)),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +53,7 @@ def parse(data: Bytes) -> UserAuth:
     if reader.take(1) != b"\1":
         raise Malformed("a login request that no signature follows")
     algorithm, key_blob = _text(reader), STRING.read(reader)
-    if not _fits(algorithm, key_blob):
+    if (algorithm, keys.blob_type(key_blob)) not in _FITTING:
         raise Malformed("a login whose algorithm is not its key's")
     host_key = STRING.read(reader) if method == HOSTBOUND else None
     reader.end()
@@ -67,11 +77,3 @@ def _text(reader: Reader) -> str:
     if "\0" in value:
         raise Malformed("text with a NUL in it")
     return value
-
-
-def _fits(algorithm: str, key_blob: bytes) -> bool:
-    """Whether keys of this type sign by `algorithm`; a certificate has names of its own."""
-    name = keys.blob_type(key_blob)
-    if plain := certificates.PLAIN_TYPES.get(name):
-        return algorithm in map(certificates.certified, ALGORITHMS[plain])
-    return algorithm in ALGORITHMS.get(name, ())
