@@ -35,11 +35,15 @@ class Background:
         timing: Timing,
         clock: Clock,
         signed: int,
-        between: Callable[[], bool],
+        errands: Callable[[], bool],
+        give: Callable[[bytes], None],
     ) -> None:
-        """`between` does what else is to be done now and then; True if more will come."""
+        """`errands` does what else is to be done now and then: True if more will come.
+
+        `give` gets each checkpoint.
+        """
         self._chain, self._book, self._timing, self._now = chain, book, timing, clock.boot
-        self._between = between
+        self._errands, self._give = errands, give
         self._work = threading.Condition(chain.lock)
         self._done = threading.Condition(chain.lock)
         self._signing = threading.Lock()
@@ -72,13 +76,19 @@ class Background:
 
     def _run(self) -> None:
         more = True
-        while self._wait(more=more):
-            try:
-                more = self._look()
-            except TrailUnavailable:
-                if self._chain.failure is not None:
-                    return  # the chain has ended, and says so to whoever appends
-                more = True  # the disk is full: there may be room later
+        try:
+            while self._wait(more=more):
+                try:
+                    more = self._look()
+                except TrailUnavailable:
+                    if self._chain.failure is not None:
+                        return  # the chain has ended, and says so to whoever appends
+                    more = True  # the disk is full: there may be room later
+        finally:
+            with self._chain.lock:
+                if not self._stopping:
+                    # Whatever ended this thread: without it nothing reaches the disk in time.
+                    self._chain.end("nothing syncs it any more", "Start keyholm again.")
 
     def _wait(self, *, more: bool) -> bool:
         with self._chain.lock:
@@ -93,7 +103,7 @@ class Background:
             return not self._stopping
 
     def _look(self) -> bool:
-        more = self._between()
+        more = self._errands()
         with self._chain.lock:
             size, seen = self._chain.size, self._seen
             self._seen = size
@@ -158,11 +168,12 @@ class Background:
                 return
             self._signed_at = self._now()
             try:
-                self._book.write(position, ended=ended)
+                note = self._book.write(position, ended=ended)
             except OSError as error:
                 self._not_signed(error)
             else:
                 self.signed, self.problem = position.size, ""
+                self._give(note)
 
     def _not_signed(self, error: OSError) -> None:
         """On a full disk the chain goes on in its reserve; it is signed when there is room."""

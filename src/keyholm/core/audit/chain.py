@@ -135,6 +135,11 @@ class Chain:
     # --- room --------------------------------------------------------------------------------
 
     @property
+    def segment(self) -> int:
+        """The first record of the file that is written to."""
+        return self._files.first
+
+    @property
     def reserve_left(self) -> int:
         return self._files.reserve_left
 

@@ -208,9 +208,8 @@ class Pruned(Record, tag="pruned"):
 class Witness(Record, tag="witness"):
     """A witness stopped taking checkpoints, or takes them again."""
 
-    sink: str
-    size: int
-    result: str
+    size: int  # of the newest checkpoint then
+    result: str  # failed, or ok again
     what: str = ""
 
 

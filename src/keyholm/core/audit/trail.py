@@ -18,10 +18,12 @@ from keyholm.core.audit.checkpoints import Book
 from keyholm.core.audit.clock import SYSTEM_CLOCK, Clock
 from keyholm.core.audit.folder import Folder
 from keyholm.core.audit.note import NoteSigner, SigningKey
-from keyholm.core.audit.records import Closed, Record
+from keyholm.core.audit.pruning import carry_out, plan
+from keyholm.core.audit.records import Closed, Record, Witness
 from keyholm.core.audit.recovery import End
 from keyholm.core.audit.refusals import Refusal, RefusalLimiter
 from keyholm.core.audit.segments import Sizes
+from keyholm.core.audit.witness import Postman, Tell
 from keyholm.core.errors import TrailUnavailable
 
 MOST_OFTEN: Final = 10
@@ -32,7 +34,9 @@ class Settings:
     sizes: Sizes = field(default_factory=Sizes)
     timing: Timing = field(default_factory=Timing)
     refusals_per_second: int = MOST_OFTEN
+    keep: int = 0  # bytes of segments; the oldest beyond that are pruned. 0: keep all
     sealers: tuple[NoteSigner, ...] = ()
+    witness: Tell | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,11 @@ class Trail:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         settings = settings or Settings()
-        self._folder, self._key = folder, key
+        self._folder, self._key, self._keep = folder, key, settings.keep
+        self._pruned_at = -1  # the segment at whose beginning it was last looked
+        self._postman = (
+            Postman(settings.witness, self._witness_changed) if settings.witness else None
+        )
         self._refusals = RefusalLimiter(clock.boot, settings.refusals_per_second)
         self._chain = Chain(folder, end, settings.sizes, clock)
         self._background = Background(
@@ -71,7 +79,8 @@ class Trail:
             settings.timing,
             clock,
             end.checkpoint.size if end.checkpoint else 0,
-            self._record_counted,
+            self._errands,
+            self._postman.give if self._postman else _nobody,
         )
         self._background.start()
 
@@ -137,6 +146,8 @@ class Trail:
             # A full disk or a failed sync: the next start says how this one ended.
             return
         finally:
+            if self._postman:
+                self._postman.stop()
             self._give_back()
 
     def _end_well(self, reason: str) -> None:
@@ -154,11 +165,33 @@ class Trail:
                 self._chain.close()
                 self._folder.close()
 
-    def _record_counted(self) -> bool:
+    # --- from the threads behind it --------------------------------------------------------
+
+    def _errands(self) -> bool:
         if self._refusals.is_counting:
             for refused in self._refusals.take_counted():
                 self.append(refused, essential=True)
+        if self._keep and self._chain.segment != self._pruned_at:
+            self._pruned_at = self._chain.segment
+            self._prune()
         return self._refusals.is_counting
+
+    def _prune(self) -> None:
+        pruned = plan(self._folder, self._keep)
+        if pruned is not None:
+            self.append(pruned, essential=True)
+            self._background.checkpoint()
+            try:
+                carry_out(self._folder, pruned)
+            except OSError as error:
+                self._background.problem = f"Old segments cannot be deleted: {error.strerror}."
+
+    def _witness_changed(self, why: str) -> None:
+        record = Witness(self._background.signed, "failed" if why else "ok", why)
+        try:
+            self.append(record, essential=True)
+        except TrailUnavailable:
+            return  # the trail's own failure is told to everybody else
 
     def __enter__(self) -> Self:
         return self
@@ -170,3 +203,7 @@ class Trail:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _nobody(checkpoint: bytes) -> None:
+    """No witness is configured."""

@@ -1,0 +1,73 @@
+"""Proofs about one record, for somebody who has not got the trail (C2SP tlog-proof).
+
+A proof holds the record's number, the way from its hash to the root, and the checkpoint
+that signs that root. With the record's bytes and the trail's `vkey` anybody can check it.
+"""
+
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from keyholm.core.audit.folder import CHECKPOINT, VKEY, Folder, segment_name
+from keyholm.core.audit.frame import records
+from keyholm.core.audit.note import BadNote, Checkpoint, VerifyingKey, open_note
+from keyholm.core.audit.records import Segment
+from keyholm.core.audit.recovery import damaged
+from keyholm.core.audit.tree import Leaves, Tree, leaf_hash, root_from_inclusion
+from keyholm.core.errors import BadRequest
+
+MAGIC: Final = "c2sp.org/tlog-proof@v1"
+_INDEX: Final = re.compile(r"index (0|[1-9][0-9]{0,18})")
+
+
+def prove(path: Path, number: int) -> tuple[bytes, str]:
+    """The record of that number in the trail at `path`, and the proof for it."""
+    folder = Folder(path)
+    try:
+        vkey = VerifyingKey.parse((folder.read(VKEY) or b"").decode("ascii").rstrip("\n"))
+        note = folder.read(CHECKPOINT) or b""
+        size = Checkpoint.parse(open_note(note, vkey).text).size
+        before, stored = _stored(folder)
+        if not before.size <= number < min(size, before.size + len(stored)):
+            raise BadRequest(
+                f"Of the trail {path.name}, records {before.size} to {size - 1} can be proven.",
+                remedy="A record is signed about a second after it was written.",
+            )
+        leaves = Leaves([leaf_hash(record) for record in stored], before)
+        hashes = leaves.inclusion(number, size)
+    except (BadNote, ValueError) as error:
+        raise damaged(folder, "its proof", str(error)) from error
+    finally:
+        folder.close()
+    lines = [MAGIC, f"index {number}", *(b64encode(each).decode() for each in hashes)]
+    return stored[number - before.size], "\n".join(lines) + "\n\n" + note.decode()
+
+
+def _stored(folder: Folder) -> tuple[Tree, list[bytes]]:
+    """All records that are there, and the tree of those that were pruned."""
+    found = [record for first in folder.segments() for record in _records_of(folder, first)]
+    if not found:
+        return Tree(), []
+    segment = msgspec.json.decode(found[0], type=Segment)
+    return Tree(folder.segments()[0], map(bytes.fromhex, segment.peaks)), found
+
+
+def _records_of(folder: Folder, first: int) -> Iterator[bytes]:
+    return (record for _, record in records(folder.read(segment_name(first)) or b""))
+
+
+def is_proven(record: bytes, proof: str, vkey: VerifyingKey) -> bool:
+    """Whether `proof` shows that `record` is in the trail that signs with `vkey`."""
+    head, _, note = proof.partition("\n\n")
+    magic, index, *hashes = head.split("\n")
+    found = _INDEX.fullmatch(index)
+    if magic != MAGIC or found is None:
+        raise BadNote("this is no tlog-proof")
+    checkpoint = Checkpoint.parse(open_note(note.encode(), vkey).text)
+    path = [b64decode(each, validate=True) for each in hashes]
+    root = root_from_inclusion(leaf_hash(record), int(found[1]), checkpoint.size, path)
+    return root == checkpoint.root and checkpoint.origin == vkey.name

@@ -1,0 +1,36 @@
+"""Keeping a trail under its size: whole segments go, the oldest first, and a record stays.
+
+The record is signed before anything is deleted. It has the tree of what is gone, so that
+the rest verifies, and proofs about it can be made, as before.
+"""
+
+import msgspec
+
+from keyholm.core.audit.folder import Folder, segment_name
+from keyholm.core.audit.frame import records
+from keyholm.core.audit.records import Pruned, Segment
+
+
+def plan(folder: Folder, keep: int) -> Pruned | None:
+    """What has to go so that segments take no more than `keep` bytes; never the newest."""
+    firsts = folder.segments()
+    sizes = [folder.size(segment_name(first)) for first in firsts]
+    gone = 0
+    while gone < len(firsts) - 1 and sum(sizes[gone:]) > keep:
+        gone += 1
+    first = next(records(folder.read(segment_name(firsts[gone])) or b""), None) if gone else None
+    if first is None:
+        return None  # there is nothing to do, or damage that must not be made greater
+    return Pruned(
+        first=firsts[gone],
+        segments=tuple(map(segment_name, firsts[:gone])),
+        bytes=sum(sizes[:gone]),
+        peaks=msgspec.json.decode(first[1], type=Segment).peaks,
+    )
+
+
+def carry_out(folder: Folder, pruned: Pruned) -> None:
+    # In this order a crash leaves no hole: what is still there begins later, that is all.
+    for name in sorted(pruned.segments):
+        folder.remove(name)
+    folder.sync()

@@ -1,0 +1,126 @@
+"""Reading a trail for people and programs: records in order, with who was behind them.
+
+Nothing is verified here, and nothing is hidden: bytes that are no record end a segment
+and are counted in `unreadable`; `verify` says what they are worth.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from keyholm.core.audit.folder import Folder, segment_name
+from keyholm.core.audit.frame import HEADER, is_zero, records
+
+Fields = dict[str, Any]
+_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+@dataclass(slots=True)
+class Entry:
+    """One record, and the records that it names."""
+
+    trail: str
+    raw: bytes  # as stored and hashed
+    fields: Fields
+    session: Fields = field(default_factory=dict)  # the caller's facts
+    intent: Fields = field(default_factory=dict)  # of an outcome: what was announced
+
+    @property
+    def seq(self) -> int:
+        return int(self.fields["seq"])
+
+    @property
+    def time(self) -> int:
+        """Microseconds since the epoch."""
+        return int(self.fields["t_wall"])
+
+    @property
+    def event(self) -> str:
+        return str(self.fields["event"])
+
+    def get(self, name: str) -> Any:
+        """A fact of the record, or of the one that announced it."""
+        return self.fields.get(name, self.intent.get(name))
+
+
+class Reader:
+    """One trail. `read` gives what it has not given before, so that a trail can be followed."""
+
+    def __init__(self, path: Path) -> None:
+        self._folder = Folder(path)
+        self.name = path.name
+        self.unreadable = 0
+        self._segment: int | None = None
+        self._offset = 0
+        self._sessions: dict[int, Fields] = {}
+        self._intents: dict[int, Fields] = {}
+
+    def close(self) -> None:
+        self._folder.close()
+
+    def skip_before(self, time: int) -> None:
+        """Begin with the segment in which the first record since `time` can be."""
+        for first in self._folder.segments():
+            found = next(self._records_of(first), None)
+            if found is None or _decode(found)["t_wall"] >= time:
+                break
+            self._segment, self._offset = first, 0
+
+    def read(self) -> Iterator[Entry]:
+        for first in self._folder.segments():
+            if self._segment is not None and first < self._segment:
+                continue
+            if first != self._segment:
+                self._segment, self._offset = first, 0
+            data = self._folder.read(segment_name(first), self._offset) or b""
+            end = 0
+            for at, raw in records(data):
+                end = at + HEADER.size + len(raw)
+                yield self._entry(raw, _decode(raw))
+            self._offset += end
+            if not is_zero(data, end):
+                self.unreadable = len(data) - end
+
+    def record(self, number: int) -> bytes | None:
+        """The record of that number, as stored."""
+        firsts = self._folder.segments()
+        place = bisect_right(firsts, number) - 1
+        if place < 0:
+            return None
+        skipped = number - firsts[place]
+        return next(
+            (raw for at, raw in enumerate(self._records_of(firsts[place])) if at == skipped), None
+        )
+
+    def _records_of(self, first: int) -> Iterator[bytes]:
+        data = self._folder.read(segment_name(first)) or b""
+        return (raw for _, raw in records(data))
+
+    # --- what records say of each other --------------------------------------------------------
+
+    def _entry(self, raw: bytes, fields: Fields) -> Entry:
+        entry = Entry(self.name, raw, fields)
+        event = fields["event"]
+        if event == "session":
+            self._sessions[fields["seq"]] = fields
+            return entry
+        if fields.get("result") == "intent":
+            self._intents[fields["seq"]] = fields
+        if event == "outcome":
+            entry.intent = self._named(self._intents, fields.get("intent"))
+            self._intents.pop(fields.get("intent", -1), None)
+        entry.session = self._named(self._sessions, entry.get("session"))
+        return entry
+
+    def _named(self, known: dict[int, Fields], number: object) -> Fields:
+        """A record that another one names; it may stand in a segment that was skipped."""
+        if not isinstance(number, int) or number <= 0:
+            return {}
+        if number not in known:
+            raw = self.record(number)
+            known[number] = _decode(raw) if raw is not None else {}
+        return known[number]
