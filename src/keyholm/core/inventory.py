@@ -38,12 +38,13 @@ class Inventory:
         self._snapshots: dict[tuple[str, str], Snapshot] = {}
         self._listeners: list[Callable[[Event], None]] = []
         for store in self.stores:
-            store.listen(self._changed)
+            store.listen(self.changed)
 
     def listen(self, listener: Callable[[Event], None]) -> None:
         self._listeners.append(listener)
 
-    def _changed(self, event: Event) -> None:
+    def changed(self, event: Event) -> None:
+        """What was derived from a token, such as who may see its keys, holds no longer."""
         with self._lock:
             self.epoch += 1
             self._snapshots.pop((event.store, event.token), None)

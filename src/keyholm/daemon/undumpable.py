@@ -13,4 +13,4 @@ PR_SET_DUMPABLE: Final = 4
 
 def refuse_debuggers() -> bool:
     """No ptrace and no core dump by anybody but root; False where the kernel says no."""
-    return ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0
+    return bool(ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0)

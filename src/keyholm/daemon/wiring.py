@@ -26,12 +26,18 @@ from keyholm.core.gate import Gate
 from keyholm.core.inventory import Inventory
 from keyholm.core.model import Key
 from keyholm.core.recording import Recorder
-from keyholm.core.store import Store
+from keyholm.core.store import Change, Event, Store, Token
 from keyholm.core.usage import Counts
 from keyholm.daemon import hardening
 from keyholm.daemon.agent import CommandLine
 from keyholm.daemon.agent_socket import Listening
-from keyholm.daemon.configuration import AgentSettings, Configuration, Durability, LimitSettings
+from keyholm.daemon.configuration import (
+    AgentSettings,
+    Configuration,
+    Durability,
+    LimitSettings,
+    Witness,
+)
 from keyholm.daemon.keeper import Keeper, OpenDoor
 from keyholm.daemon.places import Places
 from keyholm.daemon.security_keys import Asker, SecurityKeys
@@ -60,7 +66,7 @@ def agent_only(
     """keyholm-agent: the agent door and the memory store."""
     own = os.getuid()
     hardened = hardening.apply(writes=[places.data])
-    trail = trail_of(places, settings, "agent")
+    trail = trail_of(places, settings, "agent", steward)
     asker = Asker()
     memory = memory_store(settings, steward, asker)
     gate = gate_over([memory], trail, steward, settings)
@@ -81,43 +87,70 @@ def whole(
     """keyholm serve: every store behind every door."""
     # Not for keyholm-agent, whose first answer somebody may be waiting for.
     from keyholm.daemon.facts import facts_of, trail_facts
-    from keyholm.doors.control.server import ControlDoor
+    from keyholm.doors.control.server import ControlDoor, Facts
     from keyholm.stores.disk.store import DiskStore
 
     hardened = hardening.apply(writes=[places.data], reads=[places.config.parent])
-    trail = trail_of(places, settings, "serve")
+    trail = trail_of(places, settings, "serve", steward)
     asker = Asker()
     shield = Shield(idle=settings.memory.shield_seconds)
     disk = DiskStore(places.store, shield=shield)
     memory = MemoryStore(shield=shield, sk_sign=SecurityKeys(steward, asker).sign)
-    stores: list[Store] = [disk, memory]
-    give_access(disk, settings)
-    gate = gate_over(stores, trail, steward, settings, places)
+    live = Live(settings, disk, system=places.system)
+    gate = gate_over([disk, memory], trail, steward, settings, places)
     look_up = partial(identify, steward, asker)
     agent = AgentDoor(gate, memory.token, agent_options(settings.agent), look_up)
-    live = Live(settings, system=places.system)
     doors: dict[str, OpenDoor] = {}
-    control = ControlDoor(
-        gate,
-        look_up,
-        partial(owner_and_process, steward),
-        lambda: facts_of(keeper, trail_facts(trail, live.settings, places)),
-        agent,
-        steward,
-    )
-    keeper = Keeper(gate, steward, hardened, memory, stores, doors, trail.close)
 
-    def apply(changed: Configuration) -> None:
-        live.settings = changed
-        give_access(disk, changed)
-        agent.options = agent_options(changed.agent)
+    def facts() -> Facts:
+        return facts_of(keeper, trail_facts(trail, live.settings, places))
 
-    keeper.apply = apply
+    control = ControlDoor(gate, look_up, partial(owner_of, steward), facts, agent, steward)
+    keeper = Keeper(gate, steward, hardened, memory, [disk, memory], doors, trail.close)
+    keeper.apply = partial(live.apply, gate, agent)
     accepts = partial(admits, steward, live.accepts)
     for name, door, frame in (("ssh", agent, AGENT_FRAME), ("control", control, CONTROL_FRAME)):
         serving = serve(listening[name], door.serve, accepts, settings.limits, frame, name)
         doors[name] = OpenDoor(listening[name].path, serving)
     return keeper
+
+
+class Live:
+    """What a reload can change while clients are connected: who may connect and see what."""
+
+    def __init__(self, settings: Configuration, disk: "DiskStore", *, system: bool) -> None:
+        self.settings, self._disk, self._system = settings, disk, system
+        self._own = os.getuid()
+        self._give_access()
+        # Before the inventory hears of a new token: who may see it is known by then.
+        disk.listen(self._token_came)
+
+    def accepts(self, peer: Peer) -> bool:
+        uids = self.settings.uids
+        if self._system and not uids:
+            return True
+        return peer.uid in (0, self._own) or peer.uid in uids
+
+    def apply(self, gate: Gate, agent: AgentDoor, changed: Configuration) -> None:
+        self.settings = changed
+        agent.options = agent_options(changed.agent)
+        for token in self._give_access():
+            gate.inventory.changed(Event(token.store, token.name, Change.KEYS_CHANGED))
+
+    def _give_access(self) -> list[Token]:
+        """Who may see a token beside its owner and root; gives those where that changed."""
+        changed: list[Token] = []
+        for token in self._disk.tokens():
+            access = self.settings.tokens.get(token.name)
+            uids = frozenset(access.uids if access else ())
+            if token.accepted_uids != uids:
+                token.accepted_uids = uids
+                changed.append(token)
+        return changed
+
+    def _token_came(self, event: Event) -> None:
+        if event.change is Change.TOKEN_CAME:
+            self._give_access()
 
 
 # --- parts ---------------------------------------------------------------------------
@@ -144,11 +177,17 @@ def agent_options(settings: AgentSettings, line: CommandLine | None = None) -> O
     )
 
 
-def trail_of(places: Places, settings: Configuration, role: Role) -> Trail:
+def trail_of(places: Places, settings: Configuration, role: Role, steward: StewardClient) -> Trail:
     """Raises `TrailUnavailable` and `TrailDamaged`: no daemon without a trail."""
     chosen = settings.trail
     sizes = Sizes(segment=chosen.segment_mib * MIB, reserve=chosen.reserve_mib * MIB)
-    return open_trail(places.trail, role, settings=TrailSettings(sizes))
+    told = TrailSettings(
+        sizes,
+        keep=chosen.keep_mib * MIB,
+        # Where a checkpoint goes, only the steward's own configuration says.
+        witness=steward.witness if chosen.witness != Witness() else None,
+    )
+    return open_trail(places.trail, role, settings=told)
 
 
 def memory_store(settings: Configuration, steward: StewardClient, asker: Asker) -> MemoryStore:
@@ -180,13 +219,6 @@ def _is_durable(settings: Configuration, key: Key) -> bool:
     return settings.trail.durability is Durability.DURABLE
 
 
-def give_access(disk: "DiskStore", settings: Configuration) -> None:
-    """Who may see and use a token beside its owner and root."""
-    for token in disk.tokens():
-        access = settings.tokens.get(token.name)
-        token.accepted_uids = frozenset(access.uids if access else ())
-
-
 def rule_file(steward: StewardClient, path: str) -> tuple[int, int, bool] | None:
     """Which file an executable rule's path names: what policies compare a caller with."""
     try:
@@ -201,23 +233,10 @@ def identify(steward: StewardClient, asker: Asker, peer: Peer, connection: socke
     return steward.identify(peer, connection)
 
 
-def owner_and_process(steward: StewardClient, pid: int) -> tuple[int, Process]:
+def owner_of(steward: StewardClient, pid: int) -> tuple[int, Process]:
     """Of any process, for `keyholm policy explain`. One that is not there is root's."""
     uid, process = steward.look_up_pid(pid)
     return 0 if uid is None else uid, process
-
-
-class Live:
-    """What a reload can change while clients are connected."""
-
-    def __init__(self, settings: Configuration, *, system: bool) -> None:
-        self.settings, self._system, self._own = settings, system, os.getuid()
-
-    def accepts(self, peer: Peer) -> bool:
-        uids = self.settings.uids
-        if self._system and not uids:
-            return True
-        return peer.uid in (0, self._own) or peer.uid in uids
 
 
 def admits(steward: StewardClient, accepts: Callable[[Peer], bool], peer: Peer) -> bool:
