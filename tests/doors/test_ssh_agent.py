@@ -32,8 +32,8 @@ from keyholm.doors.ssh_agent.server import MAX_BINDINGS, AgentDoor
 from keyholm.stores.memory.store import MemoryStore
 from keyholm.stores.software import keys as software
 from keyholm.testing.fakes import Clock, ListTrail, ScriptedPrompters, nobody
-from keyholm.wire.ssh import agent, constraints, keys, signatures, sshsig, userauth
-from keyholm.wire.ssh.private_keys import Private, PrivateEd25519
+from keyholm.wire.ssh import agent, certificates, constraints, keys, signatures, sshsig, userauth
+from keyholm.wire.ssh.private_keys import Private, PrivateEd25519, PrivateWithCertificate
 
 Algorithm = software.Algorithm
 FAILURE, SUCCESS, EXTENSION_FAILURE = b"\5", b"\6", b"\x1c"
@@ -452,3 +452,19 @@ def test_ten_thousand_keys_are_listed_from_one_answer(ours: Agent) -> None:
 
 def text(data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + data
+
+
+def test_a_certificate_that_its_authority_did_not_sign_is_refused(ours: Agent) -> None:
+    authority, private = Host(), new()
+
+    def certificate(signed: bool) -> certificates.Certificate:
+        made = certificates.Certificate(
+            nonce=b"n" * 32, public=private.public, signature_key=authority.blob
+        )
+        sign = authority.key.sign if signed else lambda data: bytes(64)
+        return certificates.sign(made, lambda data: signatures.encode("ssh-ed25519", sign(data)))
+
+    for signed, answer in ((False, FAILURE), (True, SUCCESS)):
+        blob = certificates.encode(certificate(signed))
+        assert ours.add(PrivateWithCertificate(blob, private)) == answer
+    assert [identity.key_blob for identity in ours.list()] == [blob]

@@ -4,10 +4,18 @@ import os
 from collections.abc import Iterable
 from typing import Final, TypeVar
 
-from keyholm.core.errors import BadKeyFile, BadRequest, ConstraintUnsupported, PolicyForbids
+from keyholm.core.errors import (
+    BadCertificate,
+    BadKeyFile,
+    BadRequest,
+    ConstraintUnsupported,
+    PolicyForbids,
+)
 from keyholm.core.policy import Policy, from_constraints
 from keyholm.core.store import Handover
 from keyholm.doors.ssh_agent.options import Options
+from keyholm.wire.codec import Malformed
+from keyholm.wire.ssh import certificates
 from keyholm.wire.ssh import constraints as wire
 from keyholm.wire.ssh.agent import AddIdentity, AddIdentityConstrained
 from keyholm.wire.ssh.patterns import match_pattern_list
@@ -18,6 +26,7 @@ from keyholm.wire.ssh.private_keys import (
     PrivateWithCertificate,
     halves_match,
 )
+from keyholm.wire.ssh.signatures import BadSignature
 
 INTERNAL: Final = "internal"
 Kind = TypeVar("Kind", bound=wire.Constraint)
@@ -36,6 +45,7 @@ def handover_of(request: Request, options: Options, *, remote: bool) -> Handover
     private = request.private
     if isinstance(private, PrivateWithCertificate):
         certificate, private = private.certificate, private.private
+        _check_certificate(certificate)
     return Handover(
         label=label,
         provider=_provider(request.constraints, private, options, remote=remote),
@@ -61,6 +71,14 @@ def refuse_mismatch(private: Private) -> None:
     """OpenSSH takes a key whose halves do not belong together; such a key signs nothing good."""
     if not halves_match(private):
         raise BadKeyFile("The private key does not belong to its public key.")
+
+
+def _check_certificate(blob: bytes) -> None:
+    """OpenSSH checks the authority's signature when it reads one, so nobody lists a forged one."""
+    try:
+        certificates.verify(certificates.decode(blob))
+    except (Malformed, BadSignature) as error:
+        raise BadCertificate(f"The certificate is not good: {error}.") from error
 
 
 def _provider(
