@@ -11,6 +11,7 @@ import hmac
 import mmap
 import os
 import threading
+from collections import deque
 from types import TracebackType
 from typing import Final, Self
 
@@ -21,6 +22,8 @@ MADV_WIPEONFORK: Final = 18
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mlock.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+_libc.getrandom.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint)
+_libc.getrandom.restype = ctypes.c_ssize_t
 
 
 class _Arena:
@@ -31,10 +34,10 @@ class _Arena:
         self.memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         for advice in (MADV_DONTDUMP, MADV_WIPEONFORK):
             self.memory.madvise(advice)
-        address = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
-        self.locked = _libc.mlock(address, size) == 0
+        self.locked = _libc.mlock(_address(self.memory), size) == 0
         self.view = memoryview(self.memory)
-        self.free = [(0, size // SLOT)]  # (first slot, how many), ascending
+        self.slots = size // SLOT
+        self.free = [(0, self.slots)]  # (first slot, how many), ascending
 
     def take(self, slots: int) -> int | None:
         for index, (first, count) in enumerate(self.free):
@@ -57,21 +60,36 @@ class _Arena:
                 merged.append((start, count))
         self.free = merged
 
+    @property
+    def is_empty(self) -> bool:
+        return self.free == [(0, self.slots)]
+
+    def unmap(self) -> bool:
+        """False where somebody still looks at it through a view of their own."""
+        try:
+            self.view.release()
+            self.memory.close()
+        except BufferError:
+            self.view = memoryview(self.memory)
+            return False
+        return True
+
 
 class _Memory:
     """All arenas of this process. A child starts with none: its pages are wiped."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._arenas: list[_Arena] = []
+        self._forget()
         os.register_at_fork(after_in_child=self._forget)
 
     def _forget(self) -> None:
         self._lock = threading.Lock()
-        self._arenas = []
+        self._arenas: list[_Arena] = []
+        self._returned: deque[tuple[_Arena, int, int]] = deque()
 
     def take(self, slots: int) -> tuple[_Arena, int]:
         with self._lock:
+            self._sort_in()
             for arena in self._arenas:
                 first = arena.take(slots)
                 if first is not None:
@@ -83,8 +101,23 @@ class _Memory:
             return arena, first
 
     def give_back(self, arena: _Arena, first: int, slots: int) -> None:
-        with self._lock:
+        # The garbage collector may come here from a thread that holds the lock: never wait.
+        self._returned.append((arena, first, slots))
+        if self._lock.acquire(blocking=False):
+            try:
+                self._sort_in()
+            finally:
+                self._lock.release()
+
+    def _sort_in(self) -> None:
+        while self._returned:
+            arena, first, slots = self._returned.popleft()
             arena.give_back(first, slots)
+            # What was mapped for one large secret is not kept from the rest of the system.
+            if arena.is_empty and arena.slots * SLOT > ARENA and arena in self._arenas:
+                self._arenas.remove(arena)
+                if not arena.unmap():
+                    self._arenas.append(arena)
 
     def all_locked(self) -> bool:
         with self._lock:
@@ -100,9 +133,11 @@ class Secret:
     __slots__ = ("_arena", "_first", "_slots", "size", "view")
 
     def __init__(self, size: int) -> None:
+        self._slots = 0  # nothing to give back yet
         self.size = size
-        self._slots = max(1, -(-size // SLOT))
-        self._arena, self._first = _memory.take(self._slots)
+        slots = max(1, -(-size // SLOT))
+        self._arena, self._first = _memory.take(slots)
+        self._slots = slots
         start = self._first * SLOT
         self.view = self._arena.view[start : start + size]
 
@@ -115,7 +150,16 @@ class Secret:
 
     @classmethod
     def random(cls, size: int) -> Self:
-        return cls.of(os.urandom(size))
+        secret = cls(size)
+        # Not os.urandom, which gives bytes that nobody can wipe.
+        done = 0
+        while done < size:
+            got = _libc.getrandom(_address(secret.view) + done, size - done, 0)
+            if got < 0:
+                secret.close()
+                raise OSError(ctypes.get_errno(), "no random bytes")
+            done += got
+        return secret
 
     def close(self) -> None:
         if not self._slots:
@@ -154,6 +198,10 @@ class Secret:
 
     def __del__(self) -> None:
         self.close()
+
+
+def _address(memory: mmap.mmap | memoryview) -> int:
+    return ctypes.addressof(ctypes.c_char.from_buffer(memory))
 
 
 def all_locked() -> bool:
