@@ -112,21 +112,26 @@ def write_new(path: Path, content: bytes, *, sync_parent: bool = True) -> None:
         raise failed(path, "written", error) from error
 
 
-def replace(path: Path, content: bytes) -> None:
-    """Put `content` in the place of what is at `path`. On the disk when it returns."""
-    new = path.with_name(path.name + NEW)
+def replace(content: bytes, *paths: Path) -> None:
+    """Put `content` in the place of what is at `paths`, which are in one folder.
+
+    On the disk when it returns. Room is taken for all of them before the first is replaced.
+    """
+    news = [path.with_name(path.name + NEW) for path in paths]
     try:
-        new.unlink(missing_ok=True)  # what a crash left
-    except OSError as error:
-        raise failed(path, "written", error) from error
-    write_new(new, content)
-    try:
-        new.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        with suppress(OSError):
-            new.unlink(missing_ok=True)
-        raise failed(path, "written", error) from error
+        for new in news:
+            new.unlink(missing_ok=True)  # what a crash left
+            write_new(new, content, sync_parent=False)
+        for new, path in zip(news, paths, strict=True):
+            new.rename(path)
+        sync_folder(paths[0].parent)
+    except (OSError, KeyholmError) as error:
+        for new in news:
+            with suppress(OSError):
+                new.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise failed(paths[0], "written", error) from error
+        raise
 
 
 def write_all(descriptor: int, content: bytes) -> None:

@@ -72,9 +72,8 @@ def _mac(key: Secret, line: bytes) -> bytes:
 
 
 def write(folder: Path, written: Written) -> None:
-    content = written.encoded()
-    files.replace(folder / NAME, content)
-    files.replace(folder / COPY, content)
+    """Both copies, or neither where there is no room."""
+    files.replace(written.encoded(), folder / NAME, folder / COPY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ class Home:
         if path.exists() or any(place.glob("tokens/[!.]*")):
             return _parse(files.read(path, MAX_FILE), path)
         said = _Said(str(uuid.uuid4()))
-        files.replace(path, _encoded(msgspec.json.encode(said)))
+        files.replace(_encoded(msgspec.json.encode(said)), path)
         return said.uuid
 
     def close(self) -> None:

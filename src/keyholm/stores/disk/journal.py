@@ -194,5 +194,5 @@ class Journal:
             content = msgspec.json.encode(record)
             last = _mac(key, last, content)
             lines.append(content + b"\t" + last + b"\n")
-        files.replace(self.path, b"".join(lines))
+        files.replace(b"".join(lines), self.path)
         self._last, self._count, self._appendable = last, len(lines), True

@@ -14,7 +14,7 @@ import msgspec
 from keyholm.core.errors import BadRequest, KeyholmError, StoreDamaged, TokenLocked
 from keyholm.core.secret import Secret
 from keyholm.core.store import Change, Event, HasSlots, Slot
-from keyholm.stores.disk import crypto, header, recovery, slots
+from keyholm.stores.disk import crypto, files, header, journal, recovery, slots
 from keyholm.stores.disk.cost import Cost
 from keyholm.stores.disk.crypto import Subkeys
 from keyholm.stores.disk.entry import STORE
@@ -163,6 +163,8 @@ class LockedToken(HasSlots):
 
     def _heal(self, written: Written) -> None:
         """Two good copies again; what was wrong is told until the daemon ends."""
+        for name in (header.NAME, header.COPY, journal.NAME):
+            files.wipe(self.place / (name + files.NEW))  # what a crash left
         if not self._copies.want_healing:
             return
         try:

@@ -2,13 +2,20 @@
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from keyholm.core.errors import AlreadyExists, BadRequest, KeyNotFound, NotExportable
+from keyholm.core.errors import (
+    AlreadyExists,
+    BadRequest,
+    KeyholmError,
+    KeyNotFound,
+    NotExportable,
+)
 from keyholm.core.model import Input, Key, Mechanism, NewKey, Origin
 from keyholm.core.policy import Policy, write
 from keyholm.core.secret import Secret
@@ -89,6 +96,8 @@ class DiskToken(LockedToken, Signs, Generates, Imports, Exports, Destroys, Descr
                 "a former passphrase may open it."
             )
         mending.mend(entries)
+        if self._header.generation > entries.said.header:
+            self._header_written(self._header.generation)  # a crash came between
         self._checked = None
         self._list(verified=True)
 
@@ -100,7 +109,8 @@ class DiskToken(LockedToken, Signs, Generates, Imports, Exports, Destroys, Descr
         self._entries.lock()
 
     def _header_written(self, generation: int) -> None:
-        self._entries.header_is(generation)
+        with suppress(KeyholmError):  # the journal may be behind: it is told at the next unlock
+            self._entries.header_is(generation)
 
     def close(self) -> None:
         with self.lock_:
