@@ -18,6 +18,7 @@ SET: Final = {
     "csh": "setenv {name} {value};",
     "powershell": "$env:{name} = {value};",
 }
+PLAIN: Final = "/._-+,:@"
 UNSET: Final = {
     "sh": "unset {name};",
     "fish": "set -e {name};",
@@ -58,8 +59,8 @@ def _shell() -> str:
 
 def _quoted(path: str, shell: str) -> str:
     """In single quotes, within which each of these shells takes all but a few as it is."""
-    if path.isascii() and path.replace("/", "").replace("-", "").replace(".", "").isalnum():
-        return path if shell != "powershell" else f"'{path}'"
+    if shell != "powershell" and all(letter in PLAIN or letter.isalnum() for letter in path):
+        return path
     quote = {"fish": "\\'", "powershell": "''"}.get(shell, "'\\''")
     if shell == "fish":
         path = path.replace("\\", "\\\\")

@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from keyholm.cli.exit_status import exit_status
 from keyholm.cli.new import add_to_new, given_to_new
 from keyholm.cli.parser import add_json, add_passphrase_file
 from keyholm.client import Client, connect
@@ -55,9 +56,11 @@ def run(arguments: Namespace) -> int:
     elif taken:
         for key in taken:
             print(f"{printable(key['name'])}: {key['algorithm']} {key['fingerprint']}")
-    if first_failure is not None:
+    if first_failure is None:
+        return 0
+    if len(paths) == 1:
         raise first_failure
-    return 0
+    return exit_status(first_failure)  # it was told above, with the others
 
 
 def _take(client: Client, path: str, given: dict[str, object], file: str | None) -> dict[str, Any]:

@@ -95,6 +95,8 @@ def parser_for(names: Sequence[str]) -> Parser:
         if name not in modules:
             parser.error(f"there is no command {name!r}{_nearest(name, modules)}")
         import_module(f"keyholm.cli.{modules[name]}").add_parser(subparsers)
+    if len(names) == 1:
+        parser.prog = f"keyholm {names[0]}"  # what it says of arguments that nobody knows
     return parser
 
 

@@ -1,4 +1,4 @@
-"""`keyholm policy`: show, set and explain who may use a key, for what, when, how often."""
+"""`keyholm policy`: show, set, edit and explain who may use a key, for what, when, how often."""
 
 import sys
 from argparse import Namespace
@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from keyholm.cli.output import Style, print_json, printable, table
 from keyholm.cli.parser import Parser, add_json, add_passphrase_file
-from keyholm.client import connect
-from keyholm.core.errors import BadRequest
+from keyholm.client import Client, connect
 
 if TYPE_CHECKING:
     from keyholm.cli.parser import Subparsers
@@ -24,14 +23,20 @@ def add_parser(subparsers: "Subparsers") -> None:
         "set",
         description="Give a key another policy. To loosen one, the token's passphrase is wanted.",
     )
+    edit = actions.add_parser(
+        "edit",
+        description="Change the policy of a key in your editor (VISUAL, EDITOR, else vi).",
+    )
     explain = actions.add_parser(
         "explain",
         description="Tell which rule decides when a process asks. Status 1: it would be refused.",
     )
-    for action in (show, change, explain):
+    for action in (show, change, edit, explain):
         action.add_argument("key", help="its name, its place or the start of its id")
         add_json(action)
     _add_set(change)
+    _add_change(edit)
+    edit.set_defaults(run=run_edit)
     _add_explain(explain)
 
 
@@ -45,9 +50,17 @@ def _add_set(parser: Parser) -> None:
         help="only to log in there, by the host's key in known_hosts; may be repeated",
     )
     what.add_argument("--clear", action="store_true", help="allow everything")
-    parser.add_argument("--known-hosts", metavar="FILE", help="else ~/.ssh/known_hosts")
-    add_passphrase_file(parser)
+    _add_change(parser)
     parser.set_defaults(run=run_set)
+
+
+def _add_change(parser: Parser) -> None:
+    parser.add_argument(
+        "--known-hosts",
+        metavar="FILE",
+        help="where the keys of destinations come from that name none (~/.ssh/known_hosts)",
+    )
+    add_passphrase_file(parser)
 
 
 def _add_explain(parser: Parser) -> None:
@@ -64,17 +77,37 @@ def run_show(arguments: Namespace) -> int:
 
 
 def run_set(arguments: Namespace) -> int:
-    from keyholm.cli.passphrase import with_proof
-
     toml = _wanted(arguments)
     with connect() as client:
+        return _set(client, arguments, client.key(arguments.key), toml)
+
+
+def run_edit(arguments: Namespace) -> int:
+    from keyholm.cli.policy_file import completed, edited, not_empty
+
+    def complete(text: str) -> str:
+        # Where there was no policy, none is no accident.
+        text = not_empty(text, "The policy") if before else text
+        return completed(text, arguments.known_hosts)
+
+    with connect() as client:
         key = client.key(arguments.key)
-        given = {"key": key["place"], "toml": toml}
-        policy = with_proof(
-            lambda proof: client.call("policy.set", given, secrets=proof),
-            arguments.passphrase_file,
-            f"the token {key['token']}",
-        )
+        before = client.call("policy.get", {"key": key["place"]})["toml"]
+        toml = edited(before, complete)
+        if toml == before:
+            sys.stderr.write("Nothing was changed.\n")
+            return 0
+        return _set(client, arguments, key, toml)
+
+
+def _set(client: Client, arguments: Namespace, key: dict[str, str], toml: str) -> int:
+    from keyholm.cli.passphrase import with_proof
+
+    policy = with_proof(
+        lambda proof: client.call("policy.set", {"key": key["place"], "toml": toml}, secrets=proof),
+        arguments.passphrase_file,
+        f"the token {key['token']}",
+    )
     return _print(arguments, policy)
 
 
@@ -86,11 +119,10 @@ def _wanted(arguments: Namespace) -> str:
 
         return destinations(arguments.destination, arguments.known_hosts)
     from keyholm.cli.files import read_text
+    from keyholm.cli.policy_file import completed, not_empty
 
-    text = read_text(arguments.file)
-    if not text.strip():
-        raise BadRequest(f"{arguments.file} is empty.", remedy="--clear allows everything.")
-    return text
+    text = not_empty(read_text(arguments.file), arguments.file)
+    return completed(text, arguments.known_hosts)
 
 
 def _print(arguments: Namespace, policy: dict[str, str]) -> int:

@@ -1,13 +1,17 @@
 """What the core knows, in the shapes that cross the socket."""
 
+from typing import Final
+
 from keyholm.core import model
 from keyholm.core.certificates import Held
+from keyholm.core.policy import OPEN, policy_hash
 from keyholm.core.store import HasSlots, Token, Unlocks
 from keyholm.doors.control import schema
 from keyholm.doors.control.exchange import Request
 from keyholm.wire.ssh import certificates, keys
 
-UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+OPEN_HASH: Final = policy_hash(OPEN)
+UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
 def key(request: Request, found: model.Key) -> schema.Key:
@@ -28,7 +32,7 @@ def key(request: Request, found: model.Key) -> schema.Key:
         created=found.created,
         usable=not (isinstance(token, Unlocks) and token.locked),
         verified=found.verified,
-        policy=found.policy_hash,
+        policy="" if found.policy_hash == OPEN_HASH else found.policy_hash,
         certificates=[certificate(held) for held in request.gate.certificates.of(found)],
     )
 
