@@ -128,7 +128,13 @@ def _show(search: "Search", arguments: Namespace) -> None:
 def _print_table(found: "list[Entry]", search: "Search") -> None:
     from keyholm.cli import log_lines
 
-    rows = [log_lines.row(entry, search.names.of) for entry in found]
+    # What was announced is not news once it has ended; what never did is.
+    ended = {(entry.trail, entry.fields["intent"]) for entry in found if entry.intent}
+    rows = [
+        log_lines.row(entry, search.names.of)
+        for entry in found
+        if (entry.trail, entry.seq) not in ended
+    ]
     if rows:
         sys.stdout.write(table(log_lines.HEADS, rows, colour=log_lines.colour()))
     else:

@@ -35,6 +35,7 @@ from keyholm.core.audit.records import Opened, Recovered, Sibling, TailLost
 from keyholm.core.audit.recovery import End, Torn, damaged, find_end
 from keyholm.core.audit.trail import Settings, Trail
 from keyholm.core.errors import TrailUnavailable
+from keyholm.version import VERSION
 
 Role = Literal["serve", "agent", "issuer"]
 MOST_TRAILS: Final = 256
@@ -48,7 +49,6 @@ def open_trail(
     settings: Settings | None = None,
     clock: Clock = SYSTEM_CLOCK,
     boot_id: str | None = None,
-    version: str = "",
 ) -> Trail:
     """Go on with the first free trail of `role` under `directory`, or begin one.
 
@@ -61,7 +61,7 @@ def open_trail(
     try:
         folder = _take_free(directory, role)
         try:
-            return _go_on(folder, role, settings, clock, boot_id, version)
+            return _go_on(folder, role, settings, clock, boot_id)
         except BaseException:
             folder.close()
             raise
@@ -122,9 +122,7 @@ def _take_free(directory: Path, role: Role) -> Folder:
     )
 
 
-def _go_on(
-    folder: Folder, role: Role, settings: Settings, clock: Clock, boot_id: str, version: str
-) -> Trail:
+def _go_on(folder: Folder, role: Role, settings: Settings, clock: Clock, boot_id: str) -> Trail:
     key = _key(folder)
     end = find_end(folder, key.verifying)
     _complete_checkpoints(folder)
@@ -132,7 +130,7 @@ def _go_on(
     trail = Trail(folder, key, end, boot_id, settings, clock)
     try:
         previous = _how_it_ended(end, boot_id)
-        trail.append(_opened(folder, key, role, boot_id, version, previous), essential=True)
+        trail.append(_opened(folder, key, role, boot_id, previous), essential=True)
         if previous == "reboot":
             within = round(settings.timing.sync_within * 1000)
             trail.append(TailLost(end.boot_id, end.tree.size - 1, within), essential=True)
@@ -143,11 +141,9 @@ def _go_on(
     return trail
 
 
-def _opened(
-    folder: Folder, key: SigningKey, role: Role, boot_id: str, version: str, previous: str
-) -> Opened:
+def _opened(folder: Folder, key: SigningKey, role: Role, boot_id: str, previous: str) -> Opened:
     return Opened(
-        version=version,
+        version=VERSION,
         boot_id=boot_id,
         host=socket.gethostname(),
         origin=key.name,

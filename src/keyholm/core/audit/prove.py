@@ -1,7 +1,7 @@
 """Proofs about one record, for somebody who has not got the trail (C2SP tlog-proof).
 
-A proof holds the record's number, the way from its hash to the root, and the checkpoint
-that signs that root. With the record's bytes and the trail's `vkey` anybody can check it.
+A proof holds the record (as `extra`), its number, the way from its hash to the root, and
+the checkpoint that signs that root. Whoever knows the trail's `vkey` can check it.
 """
 
 import re
@@ -21,11 +21,13 @@ from keyholm.core.audit.tree import Leaves, Tree, leaf_hash, root_from_inclusion
 from keyholm.core.errors import BadRequest
 
 MAGIC: Final = "c2sp.org/tlog-proof@v1"
-_INDEX: Final = re.compile(r"index (0|[1-9][0-9]{0,18})")
+_HEAD: Final = re.compile(
+    rf"{re.escape(MAGIC)}\nextra (?P<record>[A-Za-z0-9+/=]+)\nindex (?P<index>0|[1-9][0-9]{{0,18}})"
+)
 
 
-def prove(path: Path, number: int) -> tuple[bytes, str]:
-    """The record of that number in the trail at `path`, and the proof for it."""
+def prove(path: Path, number: int) -> str:
+    """The proof for the record of that number in the trail at `path`."""
     folder = Folder(path)
     try:
         vkey = VerifyingKey.parse((folder.read(VKEY) or b"").decode("ascii").rstrip("\n"))
@@ -43,8 +45,10 @@ def prove(path: Path, number: int) -> tuple[bytes, str]:
         raise damaged(folder, "its proof", str(error)) from error
     finally:
         folder.close()
-    lines = [MAGIC, f"index {number}", *(b64encode(each).decode() for each in hashes)]
-    return stored[number - before.size], "\n".join(lines) + "\n\n" + note.decode()
+    record = b64encode(stored[number - before.size]).decode()
+    path_lines = (b64encode(each).decode() for each in hashes)
+    lines = [MAGIC, f"extra {record}", f"index {number}", *path_lines]
+    return "\n".join(lines) + "\n\n" + note.decode()
 
 
 def _stored(folder: Folder) -> tuple[Tree, list[bytes]]:
@@ -60,14 +64,24 @@ def _records_of(folder: Folder, first: int) -> Iterator[bytes]:
     return (record for _, record in records(folder.read(segment_name(first)) or b""))
 
 
-def is_proven(record: bytes, proof: str, vkey: VerifyingKey) -> bool:
-    """Whether `proof` shows that `record` is in the trail that signs with `vkey`."""
+def proven(proof: str, *vkeys: VerifyingKey) -> bytes:
+    """The record that `proof` shows to be in the trail of one of `vkeys`; else BadNote."""
     head, _, note = proof.partition("\n\n")
-    magic, index, *hashes = head.split("\n")
-    found = _INDEX.fullmatch(index)
-    if magic != MAGIC or found is None:
-        raise BadNote("this is no tlog-proof")
+    lines = head.split("\n")
+    found = _HEAD.fullmatch("\n".join(lines[:3]))
+    origin = note.partition("\n")[0]
+    vkey = next((each for each in vkeys if each.name == origin), None)
+    if found is None:
+        raise BadNote("this is no tlog-proof of a keyholm record")
+    if vkey is None:
+        raise BadNote(f"the key of {origin} is not known")
     checkpoint = Checkpoint.parse(open_note(note.encode(), vkey).text)
-    path = [b64decode(each, validate=True) for each in hashes]
-    root = root_from_inclusion(leaf_hash(record), int(found[1]), checkpoint.size, path)
-    return root == checkpoint.root and checkpoint.origin == vkey.name
+    try:
+        record = b64decode(found["record"], validate=True)
+        path = [b64decode(each, validate=True) for each in lines[3:]]
+        root = root_from_inclusion(leaf_hash(record), int(found["index"]), checkpoint.size, path)
+    except ValueError as error:
+        raise BadNote(str(error)) from error
+    if root != checkpoint.root:
+        raise BadNote("the record is not in the tree that was signed")
+    return record

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from keyholm.core.audit.folder import Folder, segment_name
-from keyholm.core.audit.frame import HEADER, is_zero, records
+from keyholm.core.audit.frame import HEADER, is_zero, next_sound, records
 
 Fields = dict[str, Any]
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
@@ -77,13 +77,23 @@ class Reader:
             if first != self._segment:
                 self._segment, self._offset = first, 0
             data = self._folder.read(segment_name(first), self._offset) or b""
-            end = 0
-            for at, raw in records(data):
-                end = at + HEADER.size + len(raw)
-                yield self._entry(raw, _decode(raw))
-            self._offset += end
-            if not is_zero(data, end):
-                self.unreadable = len(data) - end
+            end: int | None = 0
+            read_to = 0
+            while end is not None:
+                read_to = end
+                for at, raw in records(data, end):
+                    read_to = at + HEADER.size + len(raw)
+                    yield self._entry(raw, _decode(raw))
+                end = self._after_damage(data, read_to)
+            self._offset += read_to
+
+    def _after_damage(self, data: bytes, at: int) -> int | None:
+        """Where it can be read again, if something there is no record."""
+        if is_zero(data, at):
+            return None
+        following = next_sound(data, at)
+        self.unreadable += (len(data) if following is None else following) - at
+        return following
 
     def record(self, number: int) -> bytes | None:
         """The record of that number, as stored."""
