@@ -163,7 +163,7 @@ class Demo:
     def tamper(self) -> None:
         copy = self.home / "copy"
         shutil.copytree(self.home / "keyholm/data/trail", copy)
-        segment = next(path for path in sorted(copy.rglob("*")) if path.suffix == ".seg")
+        segment = next(path for path in sorted(copy.rglob("*")) if path.suffix == ".segment")
         content = bytearray(segment.read_bytes())
         at = content.index(b'"laptop"') + 1 if b'"laptop"' in content else len(content) // 2
         content[at] ^= 1
