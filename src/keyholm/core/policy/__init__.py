@@ -25,7 +25,7 @@ from keyholm.core.policy.request import (
     Usage,
     context_of,
 )
-from keyholm.core.policy.text import parse, policy_hash, write
+from keyholm.core.policy.text import from_table, load, parse, policy_hash, write
 
 __all__ = [
     "OPEN",
@@ -45,6 +45,8 @@ __all__ = [
     "decide",
     "explain",
     "from_constraints",
+    "from_table",
+    "load",
     "loosens",
     "parse",
     "policy_hash",

@@ -7,10 +7,13 @@ noise control, not a boundary: a process can exec another program after it conne
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from keyholm.core.caller import Via
 from keyholm.core.policy.model import CallerRule, Policy
 from keyholm.core.policy.request import Files, Refusal, Request, Step
+
+WORTH: Final = "told by its file when it connected: order, and no wall against a hostile program"
 
 
 def mismatch(rule: CallerRule, request: Request, files: Files) -> str:
@@ -70,7 +73,7 @@ def steps(name: str, rules: Iterable[CallerRule], request: Request, files: Files
             yield Step(f"{name}[{number}]", "skip", reason)
             continue
         if name == "allow":
-            yield Step(f"{name}[{number}]", "pass", "")
+            yield Step(f"{name}[{number}]", "pass", WORTH if rule.executable else "")
         return
 
 

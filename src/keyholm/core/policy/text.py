@@ -47,14 +47,22 @@ _FIELDS: Final[dict[str, _Field]] = {
 
 def parse(text: str) -> Policy:
     """Raises `BadPolicy`, which says where."""
+    return from_table(load(text))
+
+
+def load(text: str) -> dict[str, Any]:
+    """The TOML of a policy, whatever it says."""
     if len(text) > MAX_TEXT:
         raise BadPolicy(f"A policy has at most {MAX_TEXT >> 10} KiB.")
     if text.count(".") > MAX_DOTS:
         raise BadPolicy(f"A policy has at most {MAX_DOTS} dots.")
     try:
-        table = tomllib.loads(text)
+        return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also numbers too long, tables too deep
         raise BadPolicy(f"The policy is not TOML: {error}.") from error
+
+
+def from_table(table: Mapping[str, Any]) -> Policy:
     return _policy(table, "policy", (*_FIELDS, ALSO))
 
 
