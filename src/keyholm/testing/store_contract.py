@@ -1,0 +1,450 @@
+"""What every store must do, as tests: derive from `StoreContract`, say how to open one.
+
+    class TestMyStore(StoreContract):
+        def open(self) -> Store: ...
+
+Each ability of a token is tested where the token has it; a store that gains one is held to
+it without a line more. Nothing here needs pytest, only something that calls `test_…`.
+"""
+
+# ruff: noqa: S101, PT017 - an assertion is how a test speaks, and there is no pytest here
+# mypy: disable-error-code="type-abstract"
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+from keyholm.core.errors import (
+    AlreadyExists,
+    BadKeyFile,
+    BadRequest,
+    KeyholmError,
+    KeyNotFound,
+    MechanismUnsupported,
+    NotExportable,
+    PassphraseIncorrect,
+    TokenLocked,
+)
+from keyholm.core.model import Algorithm, Key, Message, NewKey
+from keyholm.core.policy import OPEN, Confirm, Policy, policy_hash
+from keyholm.core.secret import Secret
+from keyholm.core.store import (
+    BacksUp,
+    Change,
+    Describes,
+    Destroys,
+    Event,
+    Exports,
+    Generates,
+    Handover,
+    HasSlots,
+    Imports,
+    MakesTokens,
+    Restores,
+    Signs,
+    Store,
+    Token,
+    Unlocks,
+)
+from keyholm.testing import samples
+from keyholm.wire.ssh import keys
+from keyholm.wire.ssh.private_keys import read_file
+
+PASSPHRASE: Final = b"correct horse"
+MESSAGE: Final = Message(b"what is signed")
+CONFIRMED: Final = Policy(confirm=Confirm(asked=True))
+QUICK: Final = tuple(a for a in Algorithm if a not in (Algorithm.RSA_3072, Algorithm.RSA_4096))
+Ability = TypeVar("Ability")
+
+
+class StoreContract(ABC):
+    @abstractmethod
+    def open(self) -> Store:
+        """A store without keys, whose first token, if it is there, is unlocked."""
+
+    @contextmanager
+    def opened(self) -> Iterator[Store]:
+        store = self.open()
+        try:
+            yield store
+        finally:
+            store.close()
+
+    @contextmanager
+    def token(self, ability: type[Ability]) -> Iterator[Any]:
+        """A token that has `ability`; none where the store's have not."""
+        with self.opened() as store:
+            token = self.token_of(store)
+            if isinstance(token, ability):
+                yield token
+            else:
+                yield None
+
+    def token_of(self, store: Store) -> Token:
+        if not store.tokens():
+            assert isinstance(store, MakesTokens)
+            with Secret.of(PASSPHRASE) as passphrase:
+                store.make_token("main", 1000, passphrase)
+        return store.tokens()[0]
+
+    # --- listing -----------------------------------------------------------------------
+
+    def test_tokens_and_keys_know_where_they_are(self) -> None:
+        with self.opened() as store:
+            token = self.token_of(store)
+            key = fill(token, Algorithm.ED25519)
+
+            assert token.store == store.name
+            assert token in store.tokens()
+            assert (key.place.store, key.place.token) == (store.name, token.name)
+            assert listed(token) == [key]
+
+    def test_a_key_is_what_its_public_half_says(self) -> None:
+        with self.opened() as store:
+            token = self.token_of(store)
+            for algorithm in Algorithm:
+                key = fill(token, algorithm)
+                assert key.id == keys.key_id(key.public)
+                assert key.blob == keys.encode(key.public)
+                assert key.label == algorithm
+                assert key.policy_hash in ("", policy_hash(OPEN))
+
+    def test_keys_are_listed_in_the_order_in_which_they_came(self) -> None:
+        with self.opened() as store:
+            token = self.token_of(store)
+            labels = [f"key {number}" for number in (3, 1, 2)]
+            for label in labels:
+                fill(token, Algorithm.ED25519, label)
+
+            assert [key.label for key in listed(token)] == labels
+
+    # --- use ---------------------------------------------------------------------------
+
+    def test_every_key_signs_by_every_mechanism_it_has(self) -> None:
+        with self.token(Signs) as token:
+            for key in one_of_each(token) if token else ():
+                for mechanism, data in samples.uses(key.public, MESSAGE.data):
+                    signature = token.sign(key, mechanism, data)
+                    samples.verify(key.public, mechanism, data, signature)
+
+    def test_any_length_is_signed(self) -> None:
+        with self.token(Signs) as token:
+            if token:
+                key = fill(token, Algorithm.ED25519)
+                for size in (0, 1, 200 * 1024):
+                    message = Message(b"m" * size)
+                    signature = token.sign(key, samples.EDDSA, message)
+                    samples.verify(key.public, samples.EDDSA, message, signature)
+
+    def test_other_mechanisms_and_inputs_are_refused(self) -> None:
+        with self.token(Signs) as token:
+            for key in one_of_each(token) if token else ():
+                for mechanism, data in samples.misuses(key.public, MESSAGE.data):
+                    with refused(MechanismUnsupported):
+                        token.sign(key, mechanism, data)
+
+    def test_keys_sign_while_others_come_and_go(self) -> None:
+        with self.token(Signs) as token:
+            if not has(token, Destroys):
+                return
+            key = fill(token, Algorithm.ED25519)
+            failures: list[BaseException] = []
+
+            def work(number: int) -> None:
+                try:
+                    for turn in range(5):
+                        passing = fill(token, Algorithm.ED25519, f"{number}/{turn}")
+                        token.sign(key, samples.EDDSA, MESSAGE)
+                        token.destroy(passing)
+                except KeyholmError as error:
+                    failures.append(error)
+
+            in_threads(work, 4)
+            assert failures == []
+            assert listed(token) == [key]
+
+    # --- management --------------------------------------------------------------------
+
+    def test_every_change_is_told_and_nobody_waits_for_who_is_told(self) -> None:
+        with self.opened() as store:
+            token = self.token_of(store)
+            told: list[Event] = []
+
+            def listen(event: Event) -> None:
+                # From another thread: it would hang if the store held its lock.
+                in_threads(lambda number: token.keys(), 1)
+                told.append(event)
+
+            store.listen(listen)
+            key = fill(token, Algorithm.ED25519)
+            assert told == [Event(store.name, token.name, Change.KEYS_CHANGED)]
+            if isinstance(token, Describes):
+                token.rename(key, "renamed")
+                assert len(told) == 2
+
+    def test_halves_that_do_not_belong_together_are_refused(self) -> None:
+        with self.token(Imports) as token:
+            for private in samples.mismatched() if token else ():
+                with refused(BadKeyFile):
+                    token.import_key(private, Handover("bad"), OPEN)
+                assert listed(token) == []
+
+    def test_a_destroyed_key_is_gone(self) -> None:
+        with self.token(Destroys) as token:
+            if token:
+                key, other = fill(token, Algorithm.ED25519), fill(token, Algorithm.ECDSA_P256)
+                token.destroy(key)
+                assert listed(token) == [other]
+                with refused(KeyNotFound):
+                    token.destroy(key)
+                with refused(KeyNotFound):
+                    token.sign(key, samples.EDDSA, MESSAGE)
+
+    def test_names_and_policies_change_and_the_key_stays(self) -> None:
+        with self.token(Describes) as token:
+            if not token:
+                return
+            key, other = fill(token, Algorithm.ED25519), fill(token, Algorithm.ECDSA_P256)
+            assert token.policy_of(key) == OPEN
+
+            renamed = token.rename(key, "another name")
+            changed = token.set_policy(renamed, CONFIRMED)
+
+            assert (changed.label, changed.id, changed.place) == (
+                "another name",
+                key.id,
+                key.place,
+            )
+            assert token.policy_of(changed) == CONFIRMED
+            assert changed.policy_hash in ("", policy_hash(CONFIRMED))
+            assert listed(token) == [changed, other]
+            signature = token.sign(changed, samples.EDDSA, MESSAGE)
+            samples.verify(key.public, samples.EDDSA, MESSAGE, signature)
+
+    def test_only_an_exportable_key_is_exported(self) -> None:
+        with self.token(Exports) as token:
+            if not has(token, Imports):
+                return
+            for private, exportable in zip(samples.privates(), (True, False), strict=False):
+                handover = Handover(f"exportable {exportable}", exportable=exportable)
+                key = token.import_key(private, handover, OPEN)
+                if exportable:
+                    with token.export(key) as exported:
+                        found, comment = read_file(bytes(exported.view), None)
+                    assert (found, comment) == (private, handover.label)
+                else:
+                    with refused(NotExportable):
+                        token.export(key)
+
+    # --- locks -------------------------------------------------------------------------
+
+    def test_a_locked_token_lists_its_keys_and_does_nothing_else(self) -> None:
+        with self.token(Unlocks) as token, Secret.of(PASSPHRASE) as passphrase:
+            if not token:
+                return
+            key = fill(token, Algorithm.ED25519)
+            token.sign(key, samples.EDDSA, MESSAGE)
+            token.lock()
+
+            assert token.locked
+            assert [found.id for found in listed(token)] == [key.id]
+            for use in uses_of_private_half(token, key):
+                with refused(TokenLocked):
+                    use()
+            token.unlock(passphrase)
+            assert not token.locked
+            assert all(found.verified for found in listed(token))
+            token.sign(key, samples.EDDSA, MESSAGE)
+
+    def test_a_wrong_passphrase_changes_nothing(self) -> None:
+        with self.token(Unlocks) as token:
+            if not token:
+                return
+            for wrong in (b"", b"Correct horse", b"x" * 5000):
+                with Secret.of(wrong) as passphrase:
+                    with refused(PassphraseIncorrect):
+                        token.verify(passphrase)
+                    token.lock()
+                    with refused(PassphraseIncorrect):
+                        token.unlock(passphrase)
+                    assert token.locked
+                with Secret.of(PASSPHRASE) as passphrase:
+                    token.unlock(passphrase)
+                    token.verify(passphrase)
+
+    def test_a_changed_passphrase_opens_and_the_former_does_not(self) -> None:
+        with self.token(HasSlots) as token:
+            if not token:
+                return
+            key = fill(token, Algorithm.ED25519)
+            with Secret.of(PASSPHRASE) as old, Secret.of(b"battery staple") as new:
+                for bad in (b"", b"x" * 5000):
+                    with refused(BadRequest), Secret.of(bad) as refused_one:
+                        token.change_passphrase(old, refused_one)
+                with refused(PassphraseIncorrect):
+                    token.change_passphrase(new, new)
+                token.change_passphrase(old, new)
+                token.lock()
+                with refused(PassphraseIncorrect):
+                    token.unlock(old)
+                token.unlock(new)
+                token.verify(new)
+            token.sign(key, samples.EDDSA, MESSAGE)
+
+    def test_a_recovery_code_opens_until_another_is_made(self) -> None:
+        with self.token(HasSlots) as token, Secret.of(PASSPHRASE) as passphrase:
+            if not token:
+                return
+            with token.add_recovery_code(passphrase) as code:
+                token.lock()
+                token.unlock(code)
+                assert sorted(slot.kind for slot in token.slots()) == ["passphrase", "recovery"]
+                token.add_recovery_code(passphrase).close()
+                token.lock()
+                with refused(PassphraseIncorrect):
+                    token.unlock(code)
+            token.unlock(passphrase)
+            recovery = next(slot.name for slot in token.slots() if slot.kind == "recovery")
+            token.remove_slot(passphrase, recovery)
+            assert [slot.kind for slot in token.slots()] == ["passphrase"]
+            with refused(BadRequest):
+                token.remove_slot(passphrase, token.slots()[0].name)
+
+    # --- tokens ------------------------------------------------------------------------
+
+    def test_a_backup_brings_everything_back(self) -> None:
+        with self.opened() as store, Secret.of(b"of the backup") as passphrase:
+            token = self.token_of(store)
+            if not isinstance(store, Restores) or not isinstance(token, BacksUp):
+                return
+            for algorithm in QUICK:
+                fill(token, algorithm)
+            backup = token.backup(passphrase)
+            with refused(PassphraseIncorrect), Secret.of(b"wrong") as wrong:
+                store.restore(backup, wrong, "again", 1000)
+            restored = store.restore(backup, passphrase, "again", 1000)
+            with refused(AlreadyExists):
+                store.restore(backup, passphrase, "again", 1000)
+
+            assert restored.owner == 1000
+            assert [described(key) for key in listed(restored)] == [
+                described(key) for key in listed(token)
+            ]
+            assert isinstance(restored, Signs)
+            for key in listed(restored):
+                mechanism, data = next(iter(samples.uses(key.public, MESSAGE.data)))
+                signature = restored.sign(key, mechanism, data)
+                samples.verify(key.public, mechanism, data, signature)
+
+    def test_tokens_are_made_and_removed(self) -> None:
+        with self.opened() as store, Secret.of(PASSPHRASE) as passphrase:
+            if not isinstance(store, MakesTokens):
+                return
+            made = store.make_token("other", 1234, passphrase)
+            assert (made.owner, made.name) == (1234, "other")
+            with refused(AlreadyExists):
+                store.make_token("other", 1234, passphrase)
+            for name in ("", ".", "..", "a/b", ".hidden", "x" * 65, "new\nline", "null\0"):
+                with refused(BadRequest):
+                    store.make_token(name, 1234, passphrase)
+            with refused(BadRequest), Secret.of(b"") as empty:
+                store.make_token("empty", 1234, empty)
+            store.remove_token(made)
+            assert made.name not in [token.name for token in store.tokens()]
+
+    # --- secrets -----------------------------------------------------------------------
+
+    def test_nothing_that_is_shown_holds_a_secret(self) -> None:
+        with self.token(Imports) as token:
+            if not token:
+                return
+            shown = []
+            for private in (*samples.privates(), *samples.mismatched()):
+                try:
+                    key = token.import_key(private, Handover(repr(private)[:80]), OPEN)
+                    shown += [repr(key), repr(token), repr(vars(token))]
+                    for mechanism, data in samples.misuses(key.public, MESSAGE.data):
+                        token.sign(key, mechanism, data)
+                except KeyholmError as error:
+                    shown += [repr(error), str(error), repr(error.__cause__)]
+            for secret in samples.spellings_of_secrets():
+                assert not any(secret in text for text in shown)
+
+    def test_a_closed_store_has_forgotten_its_keys(self) -> None:
+        with self.opened() as store:
+            token = self.token_of(store)
+            if not isinstance(token, Signs):
+                return
+            key = fill(token, Algorithm.ED25519)
+            token.sign(key, samples.EDDSA, MESSAGE)
+            store.close()
+            with refused(KeyholmError):
+                token.sign(key, samples.EDDSA, MESSAGE)
+
+
+# --- what the tests are made of ------------------------------------------------------
+
+
+def fill(token: Token, algorithm: Algorithm, label: str = "") -> Key:
+    """A key in `token`, made there or brought in."""
+    if isinstance(token, Generates):
+        return token.generate(NewKey(label or algorithm, algorithm), OPEN)
+    assert isinstance(token, Imports), "a token that can neither make nor take a key"
+    return token.import_key(samples.new(algorithm), Handover(label or algorithm), OPEN)
+
+
+def one_of_each(token: Token) -> Iterator[Key]:
+    """Every kind of key that the token can have."""
+    if isinstance(token, Imports):
+        for number, private in enumerate(samples.privates()):
+            yield token.import_key(private, Handover(f"imported {number}"), OPEN)
+    else:
+        yield from (fill(token, algorithm) for algorithm in QUICK)
+
+
+def has(token: object, ability: type) -> bool:
+    return isinstance(token, ability)
+
+
+def listed(token: Token) -> list[Key]:
+    return list(token.keys())
+
+
+def described(key: Key) -> tuple[object, ...]:
+    facts = (key.label, key.origin, key.exportable, key.created, key.policy_hash, key.order)
+    return (key.id, key.blob, *facts)
+
+
+def uses_of_private_half(token: Token, key: Key) -> Iterator[Callable[[], object]]:
+    if isinstance(token, Signs):
+        yield lambda: token.sign(key, samples.EDDSA, MESSAGE)
+    if isinstance(token, Generates):
+        yield lambda: token.generate(NewKey("new", Algorithm.ED25519), OPEN)
+    if isinstance(token, Imports):
+        yield lambda: token.import_key(samples.privates()[0], Handover("new"), OPEN)
+    if isinstance(token, Describes):
+        yield lambda: token.rename(key, "renamed")
+        yield lambda: token.set_policy(key, CONFIRMED)
+    if isinstance(token, Destroys):
+        yield lambda: token.destroy(key)
+
+
+@contextmanager
+def refused(kind: type[KeyholmError]) -> Iterator[None]:
+    try:
+        yield
+    except kind as error:
+        assert error.what.endswith((".", "?")), f"not a sentence: {error.what!r}"
+        return
+    raise AssertionError(f"{kind.__name__} was not raised")
+
+
+def in_threads(work: Callable[[int], object], count: int) -> None:
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+        assert not thread.is_alive(), "it hangs"
