@@ -29,7 +29,8 @@ LARGEST = 20 << 20  # bytes; a wheel of pip has two million
 
 REMEDY = (
     "Install pip or python3-venv (Debian: sudo apt-get install python3-venv), or tell where your "
-    "package index is (PIP_INDEX_URL, PIP_CERT, https_proxy)."
+    "package index is (PIP_INDEX_URL, PIP_CERT, https_proxy). A certificate that is not trusted: "
+    "install ca-certificates."
 )
 
 
