@@ -9,6 +9,7 @@ import json
 import os
 import socket
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from keyholm.core.errors import DaemonFailed, DaemonNotRunning, by_name
@@ -64,9 +65,10 @@ class Client:
             head["blobs"] = [len(blob) for blob in blobs]
         frame = json.dumps(head).encode()
         try:
-            self._socket.sendall(len(frame).to_bytes(4) + frame)
-            for part in (*secrets, *blobs):
-                self._socket.sendall(part)
+            # A daemon that refuses what it sees of a request says why, then hangs up.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                for part in (len(frame).to_bytes(4) + frame, *secrets, *blobs):
+                    self._socket.sendall(part)
             answer = json.loads(self._receive(int.from_bytes(self._receive(4))))
             lengths = [*answer.get("secrets", ()), *answer.get("blobs", ())]
             attached = [self._receive(length) for length in lengths]

@@ -506,6 +506,11 @@ def test_every_error_is_rebuilt_as_what_it_was(kind: type[KeyholmError]) -> None
     assert str(error) == "What. Do."
 
 
+def test_a_refusal_is_told_although_the_daemon_hung_up_on_the_rest(house: House) -> None:
+    with pytest.raises(BadRequest, match="takes 0"):
+        house.client().call("status", secrets=[b"x"] * 4, blobs=[bytes(1 << 20)])
+
+
 @pytest.mark.parametrize(
     "reply",
     [b"", b"\0\0\0\2{", b"\0\0\0\1x", b"\xff\xff\xff\xff", frame([]), frame({"secrets": ["x"]})],

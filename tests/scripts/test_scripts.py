@@ -139,9 +139,9 @@ def test_page(page: Path) -> None:
 
 
 def test_a_page_is_read_as_it_says() -> None:
-    first, second = steps_of("# A page.\n$ one\nsaid\n\n$ two &\n...\n[1]\n")
-    assert (first.command, first.expected) == ("one", ["said"])
-    assert (second.line, second.expected) == (5, ["...", "[1]"])
+    first, second = steps_of("# A page.\n\n$ one\n# said\n\n$ two &\n...\n[1]\n")
+    assert (first.command, first.expected) == ("one", ["# said"])
+    assert (second.line, second.expected) == (6, ["...", "[1]"])
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ It reads the trail itself, so it answers also when the daemon does not run.
 import os
 import sys
 from argparse import ArgumentTypeError, Namespace
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,8 +16,12 @@ from keyholm.cli.parser import add_json
 
 if TYPE_CHECKING:
     from keyholm.cli.parser import Subparsers
+    from keyholm.core.audit.reading import Entry
 
 MOST: Final = 1000
+LOOK_BACK: Final = (3600, 86_400, 30 * 86_400, 0)  # seconds; 0: all there is
+ANNOUNCED: Final = ("door", "action", "target", "session")
+CLIENT: Final = ("uid", "pid", "exe", "command", "via")
 MICRO: Final = 1e6
 # A `keyholm` command that is asked for a passphrase is refused first; that is no news.
 NO_NEWS: Final = "ProofNeeded"
@@ -56,64 +61,38 @@ def run(arguments: Namespace) -> int:
 
 
 def refusals(directory: Path, count: int, *, proof: bool = False) -> list[Record]:
-    """The last `count` of all trails, oldest first, each with its session and its intent."""
-    found: list[Record] = []
-    for folder in sorted(path for path in directory.glob("*") if path.is_dir()):
-        found += _of_trail(folder, count, proof)
-    return sorted(found, key=lambda record: int(record["t_wall"]))[-count:]
+    """The last `count`, oldest first, each with its client and the name of its key."""
+    from time import time
 
-
-def _of_trail(folder: Path, count: int, proof: bool) -> list[Record]:
+    now = time()
     found: list[Record] = []
-    known: dict[int, Record] = {}  # sessions and intents, which others name by their number
-    for segment in sorted(folder.glob("*.segment"), reverse=True):
-        before = len(found)
-        for record in _records(segment):
-            if record["event"] == "session" or record.get("result") == "intent":
-                known[record["seq"]] = record
-            elif record.get("error") and (proof or record["error"] != NO_NEWS):
-                found.append({"trail": folder.name, **record})
-        # Segments are read backwards, each forwards: what is oldest stands first.
-        found = found[before:] + found[:before]
-        missing = any(_named(record) not in known for record in found[-count:])
-        if len(found) >= count and not missing:
+    # A long trail is not read whole for what is mostly near its end.
+    for span in LOOK_BACK:
+        since = int((now - span) * MICRO) if span else 0
+        found = list(deque(_since(directory, since, proof), maxlen=count))
+        if len(found) == count:
             break
-    for record in found[-count:]:
-        _complete(record, known)
-    return found[-count:]
+    return found
 
 
-def _named(record: Record) -> int:
-    return int(record.get("intent") or record.get("session") or 0)
+def _since(directory: Path, since: int, proof: bool) -> Iterator[Record]:
+    from keyholm.core.audit.search import Search, Wanted
 
-
-def _complete(record: Record, known: dict[int, Record]) -> None:
-    intent = known.get(record.get("intent", 0), {})
-    for field in ("door", "action", "target", "session"):
-        if field in intent:
-            record.setdefault(field, intent[field])
-    session = known.get(record.get("session", 0), {})
-    record["client"] = {
-        field: session[field]
-        for field in ("uid", "pid", "exe", "command", "via")
-        if field in session
-    }
-
-
-def _records(segment: Path) -> Iterator[Record]:
-    import json
-
-    from keyholm.core.audit.frame import records
-
-    try:
-        data = segment.read_bytes()
-    except OSError:
+    if not directory.is_dir():
         return
-    for _, record in records(data):
-        try:
-            yield json.loads(record)
-        except ValueError:  # `keyholm log verify` names it
-            return
+    with Search(directory, Wanted(since=since)) as search:
+        for entry in search.now():
+            error = entry.fields.get("error")
+            if error and (proof or error != NO_NEWS):
+                name = search.names.of.get(str(entry.get("key") or ""), "")
+                yield _completed(entry, name)
+
+
+def _completed(entry: "Entry", name: str) -> Record:
+    """The record, with what stands in the records that it names."""
+    announced: Record = {field: entry.intent[field] for field in ANNOUNCED if field in entry.intent}
+    client: Record = {field: entry.session[field] for field in CLIENT if field in entry.session}
+    return {"trail": entry.trail, **announced, **entry.fields, "name": name, "client": client}
 
 
 def _told(record: Record) -> str:
@@ -122,15 +101,16 @@ def _told(record: Record) -> str:
     program = client.get("exe") or client.get("command") or "an unknown program"
     what = record.get("op") or record.get("action") or record.get("reason") or "connect"
     purpose = record.get("namespace") or record.get("user") or ""
-    at = when(record["t_wall"] / MICRO)
-    head = f"{at}  {what}{f' ({purpose})' if purpose else ''} by {program}"
-    if "pid" in client:
-        head += f", process {client['pid']}"
+    head = f"{when(record['t_wall'] / MICRO)}  {what}"
+    head += f" ({purpose})" if purpose else ""
+    head += f" with {record['name']}" if record["name"] else ""
+    head += f" by {program}"
+    head += f", process {client['pid']}" if "pid" in client else ""
     lines = [
         style.strong(printable(head)),
         f"  {style.bad(record['error'])} at the {record.get('door', '?')} door",
         f"  {printable(record.get('what', ''))}",
     ]
     if more := record.get("suppressed"):
-        lines.append(f"  and {more} more like it, which were only counted")
+        lines.append(f"  and {more} more before it, which were only counted")
     return "\n".join(lines) + "\n"

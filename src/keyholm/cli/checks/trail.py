@@ -31,14 +31,14 @@ def trail_is_written(patient: Patient) -> Iterator[Finding]:
 def trail_is_whole(patient: Patient) -> Iterator[Finding]:
     if not patient.places.trail.exists():
         return
-    from keyholm.core.audit.recovery import find_problems
+    from keyholm.core.audit.verify import verify
 
-    problems = list(find_problems(patient.places.trail))
-    for problem in problems:
+    report = verify(patient.places.trail)
+    for finding in report.findings:
         why = "A disk failed, or somebody changed it."
-        yield Finding(BAD, "trail", problem, why, "keyholm log verify", DATA)
-    if not problems:
-        yield Finding(GOOD, "trail", "Every record is as it was written.")
+        yield Finding(BAD, "trail", str(finding), why, "keyholm log verify", DATA)
+    if report.is_intact:
+        yield Finding(GOOD, "trail", f"All {report.records} records are as they were written.")
 
 
 def clock_is_steady(patient: Patient) -> Iterator[Finding]:
@@ -64,6 +64,7 @@ def _trails(directory: Path) -> list[Path]:
 
 
 def _recent(folder: Path) -> "Iterator[Head]":
+    """What the newest segment ends with."""
     from collections import deque
 
     import msgspec
