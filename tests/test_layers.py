@@ -103,3 +103,21 @@ def test_what_only_computes_is_guarded_as_soon_as_it_exists() -> None:
         if (src / name).is_dir() or (src / f"{name}.py").is_file()
     }
     assert set(pure["source_modules"]) == existing
+
+
+SLOW_TO_IMPORT = ("asyncio", "logging", "msgspec", "cryptography", "inspect", "dataclasses")
+
+
+@pytest.mark.parametrize("command", ["list", "env", "status", "show", "lock", "sign", "version"])
+def test_a_short_command_imports_nothing_that_is_slow(command: str) -> None:
+    """Its own module, the parser and the client: what is loaded before anything is done."""
+    program = f"""
+import sys
+sys.path[:0] = [{str(ROOT / "src")!r}]
+import keyholm.cli.main, keyholm.client
+keyholm.cli.main.parser_for([{command!r}])
+print(*sorted(set({SLOW_TO_IMPORT}) & sys.modules.keys()))
+"""
+    isolated = [sys.executable, "-IS", "-c", program]
+    done = subprocess.run(isolated, text=True, capture_output=True, check=True)
+    assert done.stdout.strip() == ""
