@@ -24,10 +24,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from keyholm.core.errors import BadRequest, PassphraseIncorrect, StoreDamaged
 from keyholm.core.secret import Secret
 from keyholm.stores.disk import cost as costs
-from keyholm.stores.disk import crypto, slots
+from keyholm.stores.disk import crypto, folder, slots
 from keyholm.stores.disk.cost import Cost
 from keyholm.stores.disk.entry import Facts
-from keyholm.wire.codec import UINT32, Malformed, Reader
+from keyholm.stores.disk.line import read as read_line
+from keyholm.stores.software.plain import released
+from keyholm.wire.codec import UINT32, Reader
+from keyholm.wire.ssh import keys
+from keyholm.wire.ssh.private_keys import PRIVATE
 
 MAGIC: Final = "keyholm-backup"
 FORMAT: Final = 1
@@ -83,7 +87,7 @@ def make(about: About, keys: Iterable[Saved], passphrase: Secret, cost: Cost) ->
     salt, nonce = os.urandom(crypto.SALT), os.urandom(PREFIX)
     with crypto.stretch(passphrase, salt, cost) as stretched:
         head = Head(salt, cost.passes, cost.memory, cost.lanes, nonce, "")
-        head = msgspec.structs.replace(head, check=_check(head, stretched))
+        head = msgspec.structs.replace(head, check=_mac(head, stretched))
         line = msgspec.json.encode(head) + b"\n"
         with crypto.subkey(stretched, salt, "backup") as key, _Writer(key, nonce, line) as writer:
             writer.string(msgspec.json.encode(about))
@@ -147,10 +151,11 @@ class Opened:
         """Raises `StoreDamaged`."""
         for _ in range(self.about.keys):
             try:
-                facts = msgspec.json.decode(_string(self.reader), type=_SavedFacts)
+                facts = read_line(_string(self.reader), _SavedFacts)
                 facts.key.check()
                 private = _string(self.reader)
-            except (Malformed, msgspec.MsgspecError, ValueError) as error:
+                _check(facts, private)
+            except ValueError as error:
                 raise _damaged(str(error)) from error
             yield Saved(facts.object, facts.key, private)
             private.release()
@@ -169,14 +174,14 @@ def open_backup(data: bytes, passphrase: Secret, floor: Cost) -> Opened:
     line, head = _head(data)
     costs.check(head.cost, floor, "This backup")
     with crypto.stretch(passphrase, head.salt, head.cost) as stretched:
-        if not hmac.compare_digest(_check(head, stretched), head.check):
+        if not hmac.compare_digest(_mac(head, stretched), head.check):
             raise PassphraseIncorrect("The passphrase of the backup is wrong.")
         with crypto.subkey(stretched, head.salt, "backup") as key:
             plain = _decrypted(data[len(line) :], key, head.nonce, line)
     reader = Reader(plain.view)
     try:
-        return Opened(msgspec.json.decode(_string(reader), type=About), plain, reader)
-    except (Malformed, msgspec.MsgspecError) as error:
+        return Opened(read_line(_string(reader), About), plain, reader)
+    except ValueError as error:
         plain.close()
         raise _damaged(str(error)) from error
 
@@ -184,14 +189,14 @@ def open_backup(data: bytes, passphrase: Secret, floor: Cost) -> Opened:
 def _head(data: bytes) -> tuple[bytes, Head]:
     line = data[: data.find(b"\n", 0, MAX_HEAD) + 1]
     try:
-        found = msgspec.json.decode(line, type=_Kind).format
+        found = read_line(line, _Kind).format
         if found > FORMAT:
             raise BadRequest(
                 f"This backup has format {found}; this keyholm knows up to {FORMAT}.",
                 remedy="Use the version of keyholm that made it, or a newer one.",
             )
-        head = msgspec.json.decode(line, type=Head)
-    except msgspec.MsgspecError as error:
+        head = read_line(line, Head)
+    except ValueError as error:
         raise BadRequest("This is not a backup of keyholm.") from error
     if head.kdf != "argon2id" or len(head.salt) != crypto.SALT or len(head.nonce) != PREFIX:
         raise BadRequest("The head of this backup cannot be understood.")
@@ -225,10 +230,24 @@ def _nonce(prefix: bytes, number: int, *, last: bool) -> bytes:
     return prefix + UINT32.write(number) + bytes((last,))
 
 
-def _check(head: Head, stretched: Secret) -> str:
+def _mac(head: Head, stretched: Secret) -> str:
     fields = msgspec.json.encode(msgspec.structs.replace(head, check=""))
     with crypto.subkey(stretched, head.salt, "backup head") as key:
         return crypto.mac(key, fields).hex()
+
+
+def _check(saved: _SavedFacts, private: memoryview) -> None:
+    """Whoever made a backup knows its passphrase: nothing in it is believed unseen.
+
+    Raises `ValueError`.
+    """
+    if not folder.is_object(saved.object):
+        raise ValueError("a key in it has no name that a key can have")
+    reader = Reader(private)
+    with released(PRIVATE.read(reader)) as key:
+        reader.end()
+        if keys.encode(key.public) != saved.key.public:
+            raise ValueError(f"the private half of {saved.key.label!r} is that of another key")
 
 
 def _string(reader: Reader) -> memoryview:

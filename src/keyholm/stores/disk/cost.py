@@ -32,7 +32,8 @@ CEILING: Final = Cost(16, 4 * 1024 * 1024, 16)
 
 def check(cost: Cost, floor: Cost, where: str) -> None:
     """Raises `StoreDamaged`: we do not write such a file."""
-    if floor <= cost <= CEILING:
+    # RFC 9106, 3.1: eight KiB a lane at least.
+    if floor <= cost <= CEILING and cost.memory >= 8 * cost.lanes:
         return
     raise StoreDamaged(
         f"{where} wants {cost}, and what is read has between {floor} and {CEILING}.",

@@ -21,6 +21,7 @@ from keyholm.core.model import Key, KeyId, Origin, Place
 from keyholm.core.policy import Policy, parse
 from keyholm.core.secret import Secret
 from keyholm.stores.disk import crypto
+from keyholm.stores.disk.line import read as read_line
 from keyholm.wire.codec import STRING, UINT64
 from keyholm.wire.ssh import keys
 
@@ -127,12 +128,11 @@ def head_of(content: bytes) -> Head:
     line, end, _ = content.partition(b"\n")
     if not end:
         raise ValueError("it is cut off")
-    try:
-        head = msgspec.json.decode(line, type=Head)
-    except msgspec.MsgspecError as error:
-        raise ValueError(str(error)) from error
+    head = read_line(line, Head)
     if head.format != FORMAT:
         raise ValueError(f"it has format {head.format}")
+    if head.generation < 1:
+        raise ValueError("it has no generation")
     head.key.check()
     return head
 

@@ -12,7 +12,13 @@ NAME: Final = "keys"
 SUFFIX: Final = ".key"
 # A token with more keys than this is not ours.
 MAX_FILES: Final = 1_000_000
-_NAME: Final = re.compile(r"([0-9a-f]{16})\.([1-9][0-9]{0,9})\.key(\.new)?")
+_OBJECT: Final = re.compile(r"[0-9a-f]{16}")
+_NAME: Final = re.compile(rf"({_OBJECT.pattern})\.([1-9][0-9]{{0,9}})\.key(\.new)?")
+
+
+def is_object(name: str) -> bool:
+    """Whether a key can be called so: what a backup says becomes the name of a file."""
+    return _OBJECT.fullmatch(name) is not None
 
 
 @dataclass(slots=True)

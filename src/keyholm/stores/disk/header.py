@@ -20,6 +20,7 @@ import msgspec
 from keyholm.core.errors import KeyholmError, StoreDamaged, StoreFailed
 from keyholm.core.secret import Secret
 from keyholm.stores.disk import crypto, files
+from keyholm.stores.disk.line import read as read_line
 from keyholm.stores.disk.slots import KeySlot
 
 NAME: Final = "token.json"
@@ -112,14 +113,16 @@ def parse(content: bytes, path: Path) -> Written:
     if written.encoded() != content:
         raise _damaged(path, "its checksum does not fit")
     try:
-        found = msgspec.json.decode(line, type=_Kind).format
+        found = read_line(line, _Kind).format
         if found > FORMAT:
             raise StoreFailed(
                 f"{path} has format {found}; this keyholm knows up to {FORMAT}.",
                 remedy="Use the version of keyholm that wrote it, or a newer one.",
             )
-        header = msgspec.json.decode(line, type=Header)
-    except msgspec.MsgspecError as error:
+        header = read_line(line, Header)
+        for slot in header.slots:
+            slot.check()
+    except ValueError as error:
         raise _damaged(path, str(error)) from error
     if not 0 < len(header.slots) <= MAX_SLOTS:
         raise _damaged(path, f"it has {len(header.slots)} slots")

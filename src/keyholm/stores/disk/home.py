@@ -11,6 +11,7 @@ import msgspec
 
 from keyholm.core.errors import KeyholmError, StoreDamaged, StoreFailed
 from keyholm.stores.disk import files
+from keyholm.stores.disk.line import read as read_line
 
 NAME: Final = "store.json"
 LOCK: Final = "lock"
@@ -94,8 +95,8 @@ def _parse(content: bytes, path: Path) -> str:
     try:
         if _encoded(line) != content:
             raise ValueError("its checksum does not fit")
-        said = msgspec.json.decode(line, type=_Said)
-    except (ValueError, msgspec.MsgspecError) as error:
+        said = read_line(line, _Said)
+    except ValueError as error:
         raise StoreDamaged(
             f"{path} is damaged: {error}.", remedy="Make a new store, and restore its tokens."
         ) from error

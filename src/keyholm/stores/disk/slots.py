@@ -51,6 +51,14 @@ class KeySlot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     by: Argon2id | Hkdf | Clear
     wrapped: bytes
 
+    def check(self) -> None:
+        """Raises `ValueError` where no KEK can come of it."""
+        is_clear = isinstance(self.by, Clear)
+        if len(self.wrapped) != (crypto.KEY if is_clear else crypto.WRAPPED):
+            raise ValueError(f"the slot {self.name!r} has {len(self.wrapped)} bytes")
+        if not isinstance(self.by, Clear) and len(self.by.salt) != crypto.SALT:
+            raise ValueError(f"the slot {self.name!r} has a salt of {len(self.by.salt)} bytes")
+
     def described(self) -> Slot:
         if isinstance(self.by, Argon2id):
             cost = str(self.by.cost)
