@@ -23,13 +23,17 @@ request = string(b"\\x0d" + string(blob) + string(b"m") + bytes(4))
 def answer(): return agent.recv(int.from_bytes(agent.recv(4), "big"))[0]
 """
 ONCE = f"{CLIENT}agent.sendall(request); sys.exit(answer() != 14)"
-# The process that connected becomes cat, which sends the request; its child reads the answer.
+# The process that connected becomes cat, which sends the request and then waits at a pipe for its
+# child, which reads the answer.
 BECOMES_CAT = """
 open("request", "wb").write(request)
+os.mkfifo("hold")
 if os.fork():
     os.dup2(agent.fileno(), 1)
-    os.execv(sys.argv[2], ["cat", "request"])
+    os.execv(sys.argv[2], ["cat", "request", "hold"])
 got = answer()
+open("hold", "w").close()
+os.unlink("hold")
 open("answer", "w").write(str(got))
 """
 LATER = f"{CLIENT}{BECOMES_CAT}"
