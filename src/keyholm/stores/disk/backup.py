@@ -31,7 +31,7 @@ from keyholm.stores.disk.line import read as read_line
 from keyholm.stores.software.plain import released
 from keyholm.wire.codec import UINT32, Reader
 from keyholm.wire.ssh import keys
-from keyholm.wire.ssh.private_keys import PRIVATE
+from keyholm.wire.ssh.private_keys import PRIVATE, halves_match
 
 MAGIC: Final = "keyholm-backup"
 FORMAT: Final = 1
@@ -246,7 +246,8 @@ def _check(saved: _SavedFacts, private: memoryview) -> None:
     reader = Reader(private)
     with released(PRIVATE.read(reader)) as key:
         reader.end()
-        if keys.encode(key.public) != saved.key.public:
+        # RSA is not validated here as at an import, which would take minutes for a large token.
+        if keys.encode(key.public) != saved.key.public or not halves_match(key):
             raise ValueError(f"the private half of {saved.key.label!r} is that of another key")
 
 
