@@ -352,6 +352,7 @@ OTHERS = {
     "core/audit/folder.py: os.rename",
     "core/audit/folder.py: self.rename",
     "core/audit/segments.py: self._folder.rename",
+    "core/audit/pool.py: folder.rename",
     # The trail signs its checkpoints with a key of its own.
     "core/audit/note.py: Ed25519PublicKey.from_public_bytes().verify",
     "core/audit/note.py: self._key.sign",
@@ -362,6 +363,7 @@ OTHERS = {
     "doors/control/keys.py: request.gate.sign",
     "doors/ssh_agent/server.py: self.gate.sign",
     "doors/ssh_agent/server.py: signatures.verify",
+    "doors/ssh_agent/adding.py: certificates.verify",
     "doors/ssh_agent/lock.py: Scrypt().verify",
     "cli/unlock.py: client.unlock",
     "cli/lock.py: client.lock",

@@ -80,9 +80,13 @@ def test_a_key_for_git_signs_nothing_else(daemon: Home) -> None:
     daemon.keyholm("policy", "set", "k", str(daemon.folder / "rules"))
     public = public_files(daemon)["k"]
     (daemon.folder / "m").write_text("hello")
-    sign = ["ssh-keygen", "-q", "-Y", "sign", "-f", str(public), "m"]
-    daemon.run(*sign, "-n", "git")
-    daemon.run(*sign, "-n", "file", fails=True)
+
+    def sign(namespace: str, *, fails: bool = False) -> None:
+        options = ["-n", namespace, "-f", str(public)]
+        daemon.run("ssh-keygen", "-q", "-Y", "sign", *options, "m", fails=fails)
+
+    sign("git")
+    sign("file", fails=True)
     assert refused(daemon)["error"] == "PolicyForbids"
     ssh = daemon.sshd(public.read_text())
     login = [*ssh, "-oIdentitiesOnly=yes", "-i", str(public), f"{USER}@h1", "true"]
@@ -141,4 +145,4 @@ def test_the_trail_shows_and_verifies_what_was_done(daemon: Home) -> None:
     records = [json.loads(line) for line in daemon.keyholm("log", "--json").splitlines()]
     signed = [record for record in records if record.get("op") == "sign"]
     assert len(signed) == 3
-    assert {record["exe"].rsplit("/", 1)[-1] for record in signed} == {"ssh-add"}
+    assert {record["caller"]["exe"].rsplit("/", 1)[-1] for record in signed} == {"ssh-add"}
