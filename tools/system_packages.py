@@ -166,13 +166,22 @@ tree='{tree}'
 LD_LIBRARY_PATH=$(echo "$tree"/usr/lib/*-linux-gnu*):$(echo "$tree"/lib/*-linux-gnu*)
 GIT_EXEC_PATH=$tree/usr/lib/git-core GIT_TEMPLATE_DIR=$tree/usr/share/git-core/templates
 export LD_LIBRARY_PATH GIT_EXEC_PATH GIT_TEMPLATE_DIR
-exec "$tree/{program}" "$@"
+exec "$tree/{program}" {options} "$@"
 """
+# From OpenSSH 9.8 on, sshd is several programs that find each other by fixed paths.
+SSHD_PARTS = {"sshd-session": "SshdSessionPath", "sshd-auth": "SshdAuthPath"}
 
 
 def _wrap(tree: Path) -> None:
     for program in [*tree.glob("usr/bin/*"), *tree.glob("usr/sbin/*")]:
         if shutil.which(program.name, path=SEARCHED) is None:
+            options = sshd_options(tree) if program.name == "sshd" else ""
             wrapper = BORROWED / "bin" / program.name
-            wrapper.write_text(WRAPPER.format(tree=tree, program=program.relative_to(tree)))
+            inside = program.relative_to(tree)
+            wrapper.write_text(WRAPPER.format(tree=tree, program=inside, options=options))
             wrapper.chmod(0o755)
+
+
+def sshd_options(tree: Path) -> str:
+    parts = {tree / "usr/lib/openssh" / name: option for name, option in SSHD_PARTS.items()}
+    return " ".join(f"-o '{option}={path}'" for path, option in parts.items() if path.exists())
