@@ -226,9 +226,10 @@ def _announce(line: CommandLine, listening: Listening, pid: int) -> int:
         )
         return 0
     environment = {**os.environ, SOCKET_VARIABLE: listening.path, PID_VARIABLE: str(pid)}
-    # A program that we become inherits what is blocked, and that Python ignores SIGPIPE.
+    # A program that we become inherits what we block, and what Python ignores.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, OBEYED)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
     try:
         os.execvpe(line.command[0], line.command, environment)  # noqa: S606 - the user's own
     except OSError as error:
