@@ -28,7 +28,13 @@ def add_parser(subparsers: "Subparsers") -> None:
         description="Make a key. Its private half never leaves keyholm, unless it is made exportable.",
     )
     parser.add_argument("name", help="what you call it")
-    parser.add_argument("--type", choices=TYPES, default="ed25519", help="default: ed25519")
+    parser.add_argument(
+        "--type",
+        choices=TYPES,
+        default="ed25519",
+        metavar="TYPE",
+        help=f"one of {', '.join(TYPES)} (ed25519)",
+    )
     add_to_new(parser)
     add_json(parser)
     parser.set_defaults(run=run)

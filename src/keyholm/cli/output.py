@@ -15,11 +15,11 @@ NARROWEST: Final = 6  # a column that is cut keeps at least this much
 class Style:
     """Colours for a terminal, plain text for everything else (https://no-color.org)."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, environment: Mapping[str, str] = os.environ) -> None:
         self.colour = (
             stream.isatty()
-            and not os.environ.get("NO_COLOR")
-            and os.environ.get("TERM", "dumb") != "dumb"
+            and not environment.get("NO_COLOR")
+            and environment.get("TERM", "dumb") != "dumb"
         )
 
     def _with(self, code: str, text: str) -> str:
@@ -74,17 +74,20 @@ def table(
     rows: Sequence[Sequence[str]],
     *,
     colour: Callable[[int, str], str] = lambda column, text: text,
+    room: int | None = None,
 ) -> str:
-    """Columns as wide as their widest cell; on a terminal the widest ones are cut to fit.
+    """Columns as wide as their widest cell; the widest ones are cut where `room` is less.
 
-    `colour(column, padded text)` may colour a cell.
+    It is the width of the terminal, if there is one. `colour(column, text)` may colour a cell.
     """
     cells = [[printable(cell) for cell in row] for row in rows]
     widths = [
         max(width_of(line[column]) for line in (heads, *cells)) for column in range(len(heads))
     ]
-    if sys.stdout.isatty():
-        _narrow(widths, terminal_width())
+    if room is None and sys.stdout.isatty():
+        room = terminal_width()
+    if room is not None:
+        _narrow(widths, room)
     style = Style(sys.stdout)
     lines = [style.faint(_line(heads, widths, lambda _, text: text))]
     lines += [_line(row, widths, colour) for row in cells]

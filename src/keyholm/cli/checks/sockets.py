@@ -64,7 +64,7 @@ def agent_is_ours(patient: Patient) -> Iterator[Finding]:
         why = "The agent that was there has ended, and the shell still has its name."
         yield Finding(BAD, VARIABLE, what, why, USE_OURS, UNAVAILABLE)
         return
-    who, remedy = owner_of(named, pid)
+    who, remedy = owner_of(named, pid, patient.environment.get("SSH_AGENT_PID", ""))
     what = f"It names {named}, which belongs to {who}, not to keyholm."
     why = "ssh asks that agent, and sees none of keyholm's keys."
     commands = "; ".join(filter(None, (remedy, USE_OURS)))
@@ -105,13 +105,40 @@ def listener(path: str) -> int | None:
     return pid
 
 
-def owner_of(path: str, pid: int) -> tuple[str, str]:
+def owner_of(path: str, pid: int, told: str = "") -> tuple[str, str]:
     """Whose socket this is, and the command that takes it away from them."""
     command = _command(pid)
+    if not command:
+        # The kernel names who began to listen; an agent that forked afterwards is another,
+        # and may have hidden its descriptors. `told` is what it said itself.
+        pid = _holder(path) or (int(told) if told.isdecimal() else pid)
+        command = _command(pid)
     for other in OTHERS:
         if command in other.commands or any(part in path for part in other.paths):
             return f"{other.name} (process {pid})", other.remedy
     return f"{command or 'a program'} (process {pid})", ""
+
+
+def _holder(path: str) -> int | None:
+    """Which process has the socket open, as far as we may look."""
+    numbers = _sockets_at(path)
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            held = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{pid}/fd")]
+        except OSError:
+            continue
+        if numbers.intersection(held):
+            return int(pid)
+    return None
+
+
+def _sockets_at(path: str) -> set[str]:
+    try:
+        with open("/proc/net/unix") as file:
+            rows = [line.split(maxsplit=7) for line in file]
+    except OSError:
+        return set()
+    return {f"socket:[{row[6]}]" for row in rows if len(row) == 8 and row[7].strip() == path}
 
 
 def _command(pid: int) -> str:
