@@ -46,7 +46,7 @@ class Background:
         self._errands, self._give = errands, give
         self._work = threading.Condition(chain.lock)
         self._done = threading.Condition(chain.lock)
-        self._signing = threading.Lock()
+        self.signing = threading.Lock()  # held by whoever writes checkpoints
         self._syncing = False
         self._stopping = False
         self._seen = chain.size  # at the last look: no more since then means idle
@@ -156,7 +156,7 @@ class Background:
 
     def checkpoint(self, *, ended: bool = False) -> None:
         """Sign all that is written so far."""
-        with self._signing:
+        with self.signing:
             with self._chain.lock:
                 while self._chain.fold(_LEAVES_AT_ONCE):
                     # Let those who want to append in between.

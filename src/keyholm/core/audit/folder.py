@@ -56,6 +56,15 @@ class Folder:
         self._lock = lock
         return True
 
+    def is_being_written(self) -> bool:
+        """Whether a process holds the lock. Taking it to find out would be in its way."""
+        try:
+            inode = os.stat(LOCK, dir_fd=self.fd).st_ino
+            held = Path("/proc/locks").read_text()
+        except OSError:
+            return True  # it cannot be known
+        return f":{inode} " in held
+
     @property
     def name(self) -> str:
         return self.path.name

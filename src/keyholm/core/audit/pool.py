@@ -125,8 +125,9 @@ def _take_free(directory: Path, role: Role) -> Folder:
 def _go_on(folder: Folder, role: Role, settings: Settings, clock: Clock, boot_id: str) -> Trail:
     key = _key(folder)
     end = find_end(folder, key.verifying)
-    _complete_checkpoints(folder)
     _move_aside(folder, end.torn)
+    if end.unlisted is not None:
+        append_note(folder, end.unlisted)
     trail = Trail(folder, key, end, boot_id, settings, clock)
     try:
         previous = _how_it_ended(end, boot_id)
@@ -213,13 +214,6 @@ def _new_key(folder: Folder) -> SigningKey:
 
 
 # --- what an interrupted write left --------------------------------------------------------
-
-
-def _complete_checkpoints(folder: Folder) -> None:
-    """The newest checkpoint is written before it is added to the list of all."""
-    newest, all_of_them = folder.read(CHECKPOINT), folder.read(CHECKPOINTS) or b""
-    if newest is not None and newest not in all_of_them:
-        append_note(folder, newest)
 
 
 def _move_aside(folder: Folder, torn: list[Torn]) -> None:

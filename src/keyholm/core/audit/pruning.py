@@ -6,9 +6,10 @@ the rest verifies, and proofs about it can be made, as before.
 
 import msgspec
 
-from keyholm.core.audit.folder import Folder, segment_name
+from keyholm.core.audit.folder import CHECKPOINTS, Folder, segment_name
 from keyholm.core.audit.frame import records
 from keyholm.core.audit.records import Pruned, Segment
+from keyholm.core.audit.recovery import notes
 
 
 def plan(folder: Folder, keep: int) -> Pruned | None:
@@ -33,4 +34,10 @@ def carry_out(folder: Folder, pruned: Pruned) -> None:
     # In this order a crash leaves no hole: what is still there begins later, that is all.
     for name in sorted(pruned.segments):
         folder.remove(name)
+    kept = [
+        note
+        for note in notes(folder.read(CHECKPOINTS) or b"")
+        if int(note.split(b"\n", 2)[1]) > pruned.first
+    ]
+    folder.replace(CHECKPOINTS, b"".join(kept))
     folder.sync()

@@ -7,6 +7,7 @@ whoever damages a trail must not be helped to tidy it up. In that case nothing i
 and the trail refuses to open, with the place.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -47,6 +48,7 @@ class End:
     ended: bool = False  # it wrote `closed`
     checkpoint: Checkpoint | None = None
     torn: list[Torn] = field(default_factory=list)
+    unlisted: bytes | None = None  # the newest checkpoint, if it is not in the list of all
 
 
 class _Facts(msgspec.Struct, gc=False):
@@ -87,7 +89,7 @@ def find_end(folder: Folder, vkey: VerifyingKey) -> End:
             f"{place}, byte {end.offset}",
             f"{checkpoint.size} records were signed, the trail ends after {end.tree.size}",
         )
-    end.torn += _torn_checkpoints(folder)
+    _look_at_list(folder, end)
     return end
 
 
@@ -186,16 +188,40 @@ def _facts_of(folder: Folder, first: int, at: int, record: bytes) -> _Facts:
         raise damaged(folder, f"{segment_name(first)}, byte {at}", str(error)) from error
 
 
-def _torn_checkpoints(folder: Folder) -> list[Torn]:
-    """What an interrupted write left at the end of `checkpoints`."""
+def _look_at_list(folder: Folder, end: End) -> None:
+    """The newest checkpoint is written before it is added to the list of all."""
+    newest = folder.read(CHECKPOINT)
+    if newest is None:
+        return
+    if _ends_with(folder, newest + b"\n"):
+        return
     data = folder.read(CHECKPOINTS) or b""
     whole = end_of_whole_notes(data)
-    return [Torn(CHECKPOINTS, whole, data[whole:])] if whole < len(data) else []
+    if whole < len(data):
+        end.torn.append(Torn(CHECKPOINTS, whole, data[whole:]))
+    if newest not in data[:whole]:
+        end.unlisted = newest
+
+
+def _ends_with(folder: Folder, note: bytes) -> bool:
+    """The list may be long; mostly its end is all that must be read."""
+    try:
+        start = folder.size(CHECKPOINTS) - len(note)
+    except FileNotFoundError:
+        return False
+    return start >= 0 and folder.read(CHECKPOINTS, start) == note
 
 
 def end_of_whole_notes(data: bytes) -> int:
-    """Notes stand one after the other, each with an empty line after it."""
-    end, at = 0, 0
-    while (text := data.find(b"\n\n", at)) >= 0 and (rest := data.find(b"\n\n", text + 2)) >= 0:
-        end = at = rest + 2
-    return end
+    return sum(map(len, notes(data)))
+
+
+def notes(data: bytes) -> Iterator[bytes]:
+    """Notes stand one after the other: text, an empty line, signatures, an empty line."""
+    start = 0
+    while (text := data.find(b"\n\n", start)) >= 0:
+        end = data.find(b"\n\n", text + 2)
+        if end < 0:
+            return
+        yield data[start : end + 2]
+        start = end + 2

@@ -182,7 +182,8 @@ class Trail:
             self.append(pruned, essential=True)
             self._background.checkpoint()
             try:
-                carry_out(self._folder, pruned)
+                with self._background.signing:
+                    carry_out(self._folder, pruned)
             except OSError as error:
                 self._background.problem = f"Old segments cannot be deleted: {error.strerror}."
 

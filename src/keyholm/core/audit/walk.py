@@ -108,8 +108,9 @@ class Walk:
                 return
             if not is_last or next_sound(data, self._at) is not None:
                 self._damaged("this is no record")
-            if look < _LOOKS - 1:
-                time.sleep(_PAUSE)  # perhaps it is being written just now
+            if look == _LOOKS - 1 or not self._folder.is_being_written():
+                break
+            time.sleep(_PAUSE)
         self._damaged("an interrupted write, or a damaged last record; a start moves it aside")
 
     def _record(self, record: bytes) -> None:
