@@ -426,6 +426,20 @@ def test_a_human_is_asked_last_and_as_often_as_the_strictest_part_says() -> None
     assert refused.consent is None
 
 
+def test_a_human_is_told_the_host_that_the_policy_knows() -> None:
+    request = replace(REQUEST, context=LOGIN, bindings=BOUND)
+    for policy in (
+        f'confirm = "5m"\n{BOUND_TO_HOST}',
+        f'confirm = "5m"\n[[also]]\n{BOUND_TO_HOST}',
+    ):
+        decision = of(policy, request)
+        assert decision.consent
+        assert (decision.consent.minutes, decision.consent.host) == (5, "h1")
+    decision = of('confirm = "each"', request)
+    assert decision.consent
+    assert decision.consent.host == ""
+
+
 # --- where policies come from --------------------------------------------------------
 
 

@@ -34,7 +34,7 @@ class Consent:
             with self._lock:
                 if self._until.get(grant, 0.0) > self._clock():
                     return "remembered"
-        answer = self._prompters.ask(_question(caller, key, context))
+        answer = self._prompters.ask(_question(caller, key, context, needed.host))
         if not answer.granted:
             raise ConsentDenied(
                 f"The use of {key.label} was not agreed to ({answer.reason or 'denied'}).",
@@ -70,14 +70,17 @@ class Consent:
 
 def _grant(caller: Caller, key: Key) -> tuple[object, ...] | None:
     """For which program consent is remembered; not at all where that is not known."""
-    program = caller.process.executable
+    process = caller.process
+    program = process.executable
     if program is None:
         return None
+    # All scripts run the same interpreter: who agreed to one did not agree to the others.
+    known = (process.pid, process.start) if program.interpreter else (program.device, program.inode)
     destination = caller.bindings[-1].host_key if caller.bindings else b""
-    return (key.id, caller.uid, program.device, program.inode, caller.via, destination)
+    return (key.id, caller.uid, *known, caller.via, destination)
 
 
-def _question(caller: Caller, key: Key, context: Context) -> Question:
+def _question(caller: Caller, key: Key, context: Context, host: str) -> Question:
     lines = [
         # The first two lines are ssh-agent's own, which askpass programs know.
         f"Allow use of key {quoted(key.label)}?",
@@ -93,7 +96,8 @@ def _question(caller: Caller, key: Key, context: Context) -> Question:
     if caller.bindings:
         last = caller.bindings[-1]
         way = "forwarded to" if last.is_forwarding else "for"
-        lines.append(f"The connection is {way} host key {keys.fingerprint(last.host_key)}.")
+        name = f"{quoted(host)}, " if host else ""
+        lines.append(f"The connection is {way} {name}host key {keys.fingerprint(last.host_key)}.")
     return Question(Kind.CONFIRM, "keyholm", "\n".join(lines), pid=caller.peer.pid, uid=caller.uid)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from keyholm.core.destination import permitted
+from keyholm.core.destination import Verdict, permitted
 from keyholm.core.model import Message, spelling
 from keyholm.core.policy import callers
 from keyholm.core.policy.model import OPEN, Policy
@@ -38,7 +38,8 @@ def decide(policy: Policy, request: Request, files: Files) -> Decision:
             consent.append(part.confirm.minutes)
             rule = rule or f"{prefix}confirm"
     if consent:
-        return Decision(True, rule, consent=ConsentNeeded(min(consent)), cacheable=False)
+        needed = ConsentNeeded(min(consent), _host(policy, request))
+        return Decision(True, rule, consent=needed, cacheable=False)
     cacheable = not any(map(_depends_on_more, policy.parts))
     return Decision(True, _deciding(policy, request, files), cacheable=cacheable)
 
@@ -176,9 +177,7 @@ def _login(policy: Policy, request: Request, context: UserAuth) -> Refusal | Non
         return Refusal(by, "The login names another key than the one that is to sign it.")
     if not policy.destinations:
         return None
-    verdict = permitted(
-        policy.destinations, request.bindings, request.bind_attempted, context, now=request.now
-    )
+    verdict = _verdict(policy, request, context)
     if verdict.permitted:
         return None
     return Refusal(
@@ -186,6 +185,21 @@ def _login(policy: Policy, request: Request, context: UserAuth) -> Refusal | Non
         f"The key may not be used there: {verdict.reason}.",
         "It is bound to destinations; ssh 8.9 and later prove where they connect to.",
     )
+
+
+def _verdict(policy: Policy, request: Request, context: UserAuth) -> Verdict:
+    return permitted(
+        policy.destinations, request.bindings, request.bind_attempted, context, now=request.now
+    )
+
+
+def _host(policy: Policy, request: Request) -> str:
+    """What the first destination that permits a login calls the host; empty where none does."""
+    context = request.context
+    if not isinstance(context, UserAuth):
+        return ""
+    verdicts = (_verdict(part, request, context) for part in policy.parts if part.destinations)
+    return next((verdict.host for verdict in verdicts if verdict.permitted), "")
 
 
 def _is_with(key_blob: bytes, context: UserAuth) -> bool:

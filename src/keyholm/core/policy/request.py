@@ -48,6 +48,7 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class ConsentNeeded:
     minutes: int = 0  # for how long it may be remembered; 0: not at all
+    host: str = ""  # that is logged in to, as a destination of the policy calls it
 
 
 @dataclass(frozen=True, slots=True)
