@@ -131,12 +131,13 @@ def _no_core() -> bool:
 
 
 def _give_up_capabilities() -> bool:
-    """All but locking memory, which a root daemon would else be short of."""
+    """All but locking memory, if we have that: users have little of it otherwise."""
     for capability in range(LAST_CAPABILITY + 1):
         if capability != CAP_IPC_LOCK:
             _prctl(PR_CAPBSET_DROP, capability)
-    keep = 1 << CAP_IPC_LOCK if os.geteuid() == 0 else 0
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
-    # effective, permitted, inheritable: low words, then high words.
-    sets = (ctypes.c_uint32 * 6)(keep, keep, 0, 0, 0, 0)
-    return bool(_libc.capset(header, sets) == 0)
+    # Effective, permitted, inheritable: the low words, then the high ones.
+    sets = (ctypes.c_uint32 * 6)()
+    _libc.capget(header, sets)
+    keep = sets[1] & 1 << CAP_IPC_LOCK
+    return bool(_libc.capset(header, (ctypes.c_uint32 * 6)(keep, keep, 0, 0, 0, 0)) == 0)

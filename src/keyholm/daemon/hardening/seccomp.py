@@ -31,7 +31,9 @@ RETURN: Final = 0x06  # BPF_RET | BPF_K
 NUMBER: Final = 0  # offsets in struct seccomp_data
 ARCHITECTURE: Final = 4
 ARGUMENTS: Final = 16
-X32: Final = 0x40000000  # x86_64 only: numbers of another ABI
+# Calls newer than this list have the same number everywhere. Told that the kernel has none of
+# them, a C library does what it did before; told that it may not, it might give up.
+NEWER: Final = 450
 
 CLONE_THREAD: Final = 0x00010000
 AF_UNIX: Final = 1
@@ -107,7 +109,7 @@ def assemble(architecture: Architecture, pid: int) -> list[Instruction]:
         Instruction(JUMP_EQUAL, architecture.audit, then=1),
         Instruction(RETURN, RET_KILL_PROCESS),
         Instruction(LOAD, NUMBER),
-        Instruction(JUMP_NOT_BELOW, X32, otherwise=1),
+        Instruction(JUMP_NOT_BELOW, NEWER, otherwise=1),  # those of x32 among them
         Instruction(RETURN, RET_ERRNO | ENOSYS),
     ]
     for numbers in ALWAYS.values():
