@@ -24,6 +24,7 @@ from tests.core.policies import (
 import keyholm.core.policy as package
 from keyholm.core.caller import Door, Executable, Process, Via
 from keyholm.core.destination import Binding
+from keyholm.core.errors import ConstraintUnsupported
 from keyholm.core.model import Digest, EdDsa, Hash, Message, Opaque
 from keyholm.core.policy import (
     OPEN,
@@ -448,8 +449,10 @@ def test_what_ssh_add_asks_for_is_a_policy() -> None:
     constraint = RestrictDestination((DestinationConstraint(Hop("", ""), hop),))
     policy = from_constraints(confirm=True, max_uses=3, destinations=constraint)
     assert policy == parse(f'{BOUND_TO_HOST}\nconfirm = "each"\nmax_uses = 3')
-    assert from_constraints(confirm=False, max_uses=0, destinations=None) == OPEN
-    websafe = from_constraints(confirm=False, max_uses=0, destinations=None, readable_only=True)
+    assert from_constraints(confirm=False, max_uses=None, destinations=None) == OPEN
+    with pytest.raises(ConstraintUnsupported):
+        from_constraints(confirm=False, max_uses=0, destinations=None)
+    websafe = from_constraints(confirm=False, max_uses=None, destinations=None, readable_only=True)
     assert loosens(OPEN, websafe) == ["namespaces or destinations"]
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from keyholm.core.caller import Door
 from keyholm.core.destination import Destination, from_wire
+from keyholm.core.errors import ConstraintUnsupported
 from keyholm.core.policy.hours import Hours
 from keyholm.wire.ssh.constraints import RestrictDestination
 
@@ -84,14 +85,17 @@ OPEN: Final = Policy()
 def from_constraints(
     *,
     confirm: bool,
-    max_uses: int,
+    max_uses: int | None,
     destinations: RestrictDestination | None,
     readable_only: bool = False,
 ) -> Policy:
-    """What `ssh-add` asked for, as a policy."""
+    """What `ssh-add` asked for, as a policy. Raises `ConstraintUnsupported`."""
+    if max_uses == 0:
+        # A limit of 0 is none at all in a policy, and whoever sent it did not mean that.
+        raise ConstraintUnsupported("A key that is good for no signature was not taken.")
     return Policy(
         destinations=from_wire(destinations),
         readable=readable_only,
-        max_uses=max_uses,
+        max_uses=max_uses or 0,
         confirm=Confirm(asked=confirm),
     )

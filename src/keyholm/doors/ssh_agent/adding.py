@@ -61,7 +61,7 @@ def policy_of(request: Request, options: Options) -> Policy:
     destinations = _only(wire.RestrictDestination, request.constraints)
     return from_constraints(
         confirm=_only(wire.Confirm, request.constraints) is not None,
-        max_uses=uses.count if uses else 0,
+        max_uses=uses.count if uses else None,
         destinations=destinations,
         readable_only=options.restrict_websafe and _web(request.private, options),
     )
