@@ -19,7 +19,7 @@ from keyholm.core.usage import Counts
 from keyholm.doors.control import schema
 from keyholm.doors.control.server import ControlDoor, Facts
 from keyholm.doors.serving import Limits, Serving, listen
-from keyholm.stores.disk.crypto import Cost
+from keyholm.stores.disk.cost import Cost
 from keyholm.stores.disk.store import DiskStore
 from keyholm.stores.software.shield import Shield
 from keyholm.testing.fakes import Clock, ListTrail, ScriptedPrompters, nobody

@@ -23,6 +23,7 @@ from keyholm.core.consent import Consent
 from keyholm.core.errors import KeyholmError, leaves
 from keyholm.core.gate import Gate
 from keyholm.core.inventory import Inventory
+from keyholm.core.model import Algorithm
 from keyholm.core.recording import Recorder
 from keyholm.core.usage import Counts
 from keyholm.doors.ssh_agent.errors import EXTENSION_FAILURES, FAILURES
@@ -35,7 +36,6 @@ from keyholm.testing.fakes import Clock, ListTrail, ScriptedPrompters, nobody
 from keyholm.wire.ssh import agent, certificates, constraints, keys, signatures, sshsig, userauth
 from keyholm.wire.ssh.private_keys import Private, PrivateEd25519, PrivateWithCertificate
 
-Algorithm = software.Algorithm
 FAILURE, SUCCESS, EXTENSION_FAILURE = b"\5", b"\6", b"\x1c"
 
 
@@ -342,7 +342,7 @@ def login(private: Private, session_id: bytes, host: Host | None, user: str = "r
     method = userauth.HOSTBOUND if host else userauth.PUBLICKEY
     blob = keys.encode(private.public)
     request = userauth.UserAuth(
-        session_id, user, userauth.SERVICE, method, "ssh-ed25519", blob, host and host.blob
+        session_id, user, userauth.SERVICE, method, "ssh-ed25519", blob, host.blob if host else None
     )
     return userauth.encode(request)
 
@@ -456,6 +456,7 @@ def text(data: bytes) -> bytes:
 
 def test_a_certificate_that_its_authority_did_not_sign_is_refused(ours: Agent) -> None:
     authority, private = Host(), new()
+    assert isinstance(private, PrivateEd25519)
 
     def certificate(signed: bool) -> certificates.Certificate:
         made = certificates.Certificate(
@@ -464,6 +465,7 @@ def test_a_certificate_that_its_authority_did_not_sign_is_refused(ours: Agent) -
         sign = authority.key.sign if signed else lambda data: bytes(64)
         return certificates.sign(made, lambda data: signatures.encode("ssh-ed25519", sign(data)))
 
+    blob = b""
     for signed, answer in ((False, FAILURE), (True, SUCCESS)):
         blob = certificates.encode(certificate(signed))
         assert ours.add(PrivateWithCertificate(blob, private)) == answer

@@ -75,6 +75,7 @@ def call(home: Home, method: str, secrets: tuple[bytes, ...] = (), **params: Any
 
 
 def of(home: Home, uid: int, method: str, secrets: tuple[bytes, ...] = (), **params: Any) -> Any:
+    """What the daemon answers to that user."""
     return as_user(uid, lambda: call(home, method, secrets, **params))
 
 
@@ -91,12 +92,13 @@ def test_neither_sees_uses_or_locks_what_is_the_others(system: Home) -> None:
     assert names(of(system, BOB, "keys.list")) == ["bobs"]
     tokens = of(system, BOB, "status")["tokens"]
     assert {token["name"] for token in tokens if token["store"] == "disk"} == {"bob"}
-    for method, params in (
-        ("keys.show", {"key": "alices"}),
-        ("keys.sign", {"key": "alices", "data": "aGk="}),
-        ("keys.remove", {"key": "alices"}),
-        ("tokens.lock", {"token": "alice"}),
-    ):
+    attempts: dict[str, dict[str, Any]] = {
+        "keys.show": {"key": "alices"},
+        "keys.sign": {"key": "alices", "data": "aGk="},
+        "keys.remove": {"key": "alices"},
+        "tokens.lock": {"token": "alice"},
+    }
+    for method, params in attempts.items():
         assert isinstance(of(system, BOB, method, **params), Refusal), method
     assert of(system, ALICE, "keys.sign", key="alices", data="aGk=")["signature"]
 
