@@ -137,6 +137,10 @@ class Entries:
         self._keys = None
 
     @property
+    def is_unlocked(self) -> bool:
+        return self._keys is not None
+
+    @property
     def keys(self) -> Subkeys:
         if self._keys is None:
             raise TokenLocked("The token is locked.", remedy="`keyholm unlock`")

@@ -113,11 +113,20 @@ class LockedToken(HasSlots):
         """Forget every private half."""
 
     def unlock(self, passphrase: Secret) -> None:
+        if self._open is not None:
+            self.verify(passphrase)
+            return
+        # Before the lock is taken: nobody who lists or signs waits for argon2id, and those
+        # who do are counted where it runs.
+        tried = self._header.slots
+        kek = self._kek_of(passphrase)
         with self.lock_:
             if not self.locked:
+                kek.close()
                 return
-            self._unlock_with(self._kek_of(passphrase))
-            self._remember(passphrase)
+            self._unlock_with(kek)
+            if self._header.slots == tried:  # else it may open nothing any more
+                self._remember(passphrase)
         self._changed(Change.UNLOCKED)
 
     def unlock_unguarded(self) -> None:
@@ -180,55 +189,55 @@ class LockedToken(HasSlots):
 
     def _forget(self) -> None:
         self._locked()
+        self._forget_passphrase()
         was, self._open = self._open, None
-        verifier, self._verifier = self._verifier, None
         if was is not None:
             was.close()
-        if verifier is not None:
-            verifier[0].close()
 
     def verify(self, passphrase: Secret) -> None:
         """Against what was typed at unlock, under a key that is in memory only: argon2id is
         for what could be copied. What is not that is tried at the slots, which takes time."""
-        with self.lock_:
-            if not self.guarded:
-                return
-            if self._verifier is not None:
-                key, right = self._verifier
-                if hmac.compare_digest(_keyed(key, passphrase), right):
-                    return
+        if self.guarded and not self._is_remembered(passphrase):
             self._kek_of(passphrase).close()
 
+    def _is_remembered(self, passphrase: Secret) -> bool:
+        with self.lock_:
+            if self._verifier is None:
+                return False
+            key, right = self._verifier
+            return hmac.compare_digest(_keyed(key, passphrase), right)
+
     def _remember(self, passphrase: Secret) -> None:
-        if self._verifier is not None:
-            self._verifier[0].close()
+        self._forget_passphrase()
         key = Secret.random(crypto.KEY)
         self._verifier = (key, _keyed(key, passphrase))
+
+    def _forget_passphrase(self) -> None:
+        was, self._verifier = self._verifier, None
+        if was is not None:
+            was[0].close()
 
     # --- slots -------------------------------------------------------------------------
 
     def change_passphrase(self, old: Secret, new: Secret) -> None:
         slots.check_passphrase(new)
-        with self.lock_:
-            kek = self._proven(old)
+        with self._proven(old) as kek:
             slot = self._slots().for_passphrase(new, kek)
+        with self.lock_:
             others = [each for each in self._header.slots if each.kind != slots.PASSPHRASE]
             self._write_slots((slot, *others))
             self._remember(new)
 
     def add_recovery_code(self, passphrase: Secret) -> Secret:
         """In the place of a former one. Gives it as it is to be printed."""
-        with self.lock_:
-            kek = self._proven(passphrase)
-            with recovery.new() as code:
-                slot = self._slots().for_code(code, kek)
-                others = [each for each in self._header.slots if each.kind != slots.RECOVERY]
-                self._write_slots((*others, slot))
-                return recovery.shown(code)
+        with self._proven(passphrase) as kek, recovery.new() as code, self.lock_:
+            slot = self._slots().for_code(code, kek)
+            others = [each for each in self._header.slots if each.kind != slots.RECOVERY]
+            self._write_slots((*others, slot))
+            return recovery.shown(code)
 
     def remove_slot(self, passphrase: Secret, slot: str) -> None:
-        with self.lock_:
-            self._proven(passphrase)
+        with self._proven(passphrase), self.lock_:
             kept = tuple(each for each in self._header.slots if each.name != slot)
             if len(kept) == len(self._header.slots):
                 raise BadRequest(f"The token {self.name!r} has no slot {slot!r}.")
@@ -237,16 +246,15 @@ class LockedToken(HasSlots):
             self._write_slots(kept)
 
     def _proven(self, passphrase: Secret) -> Secret:
-        """The KEK, once somebody has shown that the token is theirs."""
+        """A copy of the KEK, once somebody has shown that the token is theirs."""
         if not self.guarded:
             raise BadRequest(
                 f"The token {self.name!r} was made without a passphrase, and its key lies open.",
                 remedy="Make a new token by `keyholm token new`, and new keys in it.",
             )
-        self.verify(passphrase)
-        if self.locked:
-            self.unlock(passphrase)
-        return self.opened().kek
+        self.unlock(passphrase)
+        with self.lock_:
+            return Secret.of(self.opened().kek.view)
 
     def _write_slots(self, slots: tuple[KeySlot, ...]) -> None:
         changed = msgspec.structs.replace(
@@ -258,6 +266,7 @@ class LockedToken(HasSlots):
         self._header = changed
         self._copies = header.Found((written, written), ())
         self._open = _Open(opened.kek, opened.keys, written)
+        self._forget_passphrase()  # it may open nothing any more
         self._header_written(changed.generation)
 
     @abstractmethod

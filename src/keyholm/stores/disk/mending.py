@@ -3,7 +3,8 @@
 After unlock, `mend` finishes or undoes what a crash left:
 
     .new, and the journal has its hash           renamed: the crash came after it counted
-    .new                                         removed: it was never acknowledged
+    .new                                         removed: it was never acknowledged; but
+                                                 where lines are damaged, taken for a .key
     of a key whose removal is in the journal     wiped: the crash came before that
     older than the last two                      wiped: the crash came before that
     anything else                                named, and left alone; but where lines of the
@@ -27,7 +28,7 @@ def mend(entries: Entries) -> None:
     seen = _scan(entries)
     if seen is None:
         return
-    _finish_new(entries, seen)
+    _finish_new(entries, seen, is_whole=is_whole)
     for name in sorted(seen.keys):
         # The newest first: it is the one to take over, if one must be.
         for generation in sorted(seen.of(name), reverse=True):
@@ -60,16 +61,19 @@ def _scan(entries: Entries) -> Seen | None:
     return seen
 
 
-def _finish_new(entries: Entries, seen: Seen) -> None:
+def _finish_new(entries: Entries, seen: Seen, *, is_whole: bool) -> None:
     for name, generations in seen.new.items():
         listed = entries.listed.get(name)
         for generation in generations:
             path = entries.folder.new(name, generation)
-            if listed is None or Version(generation, _hash_of(path)) != listed.file:
+            counts = listed is not None and Version(generation, _hash_of(path)) == listed.file
+            if is_whole and not counts:
                 files.wipe(path)
             elif generation not in seen.of(name):
                 with suppress(OSError):  # a disk that only reads: it is read as it is called
                     path.rename(entries.folder.key(name, generation))
+                    # Its line may be the damaged one: then the file is asked.
+                    seen.keys.setdefault(name, set()).add(generation)
 
 
 def _hash_of(path: Path) -> str:
@@ -143,9 +147,10 @@ def _check_journal(entries: Entries) -> list[str]:
     path = entries.journal.path
     try:
         contents = journal.parse(files.read(path, journal.MAX_FILE))
-        wrong = journal.altered(contents.lines, entries.keys.journal)
     except KeyholmError as error:
         return [error.what]
+    # What a locked token's journal says is found out at unlock.
+    wrong = journal.altered(contents.lines, entries.keys.journal) if entries.is_unlocked else ()
     found = [f"Line {number} of {path} was altered." for number in wrong]
     if contents.ending is journal.Ending.ALTERED:
         found.append(f"The end of line {len(contents.lines)} of {path} was altered.")

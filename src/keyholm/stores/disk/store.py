@@ -11,12 +11,12 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from keyholm.core.errors import AlreadyExists, BadRequest, TokenNotFound
+from keyholm.core.errors import AlreadyExists, BadRequest, KeyholmError, TokenNotFound
 from keyholm.core.secret import Secret
 from keyholm.core.store import Change, Event, Listener, MakesTokens, Restores, Token
 from keyholm.stores.disk import backup as backups
@@ -56,6 +56,7 @@ class DiskStore(MakesTokens, Restores):
     ) -> None:
         self._listeners: list[Listener] = []
         self._tokens: dict[str, DiskToken] = {}
+        self._damage: dict[str, str] = {}
         self._home = home.Home(place)
         self._place = place / TOKENS
         self._own_shield = Shield() if shield is None else None
@@ -79,11 +80,22 @@ class DiskStore(MakesTokens, Restores):
             if place.name.startswith("."):
                 _remove_tree(place)  # one that was never finished, or whose removal was not
             else:
-                files.check_folder(place)
-                self._tokens[place.name] = DiskToken(place, self._settings, self._tell)
+                self._open_token(place)
+
+    def _open_token(self, place: Path) -> None:
+        """One that cannot be opened is named, and the others go on."""
+        try:
+            files.check_folder(place)
+            self._tokens[place.name] = DiskToken(place, self._settings, self._tell)
+        except KeyholmError as error:
+            self._damage[place.name] = str(error)
 
     def tokens(self) -> Sequence[DiskToken]:
         return tuple(self._tokens.values())
+
+    def damage(self) -> Mapping[str, str]:
+        """Tokens that could not be opened, by name, and why."""
+        return dict(self._damage)
 
     def listen(self, listener: Listener) -> None:
         self._listeners.append(listener)

@@ -15,6 +15,7 @@ from keyholm.core.errors import (
     KeyholmError,
     KeyNotFound,
     NotExportable,
+    PolicyForbids,
 )
 from keyholm.core.model import Input, Key, Mechanism, NewKey, Origin
 from keyholm.core.policy import Policy, write
@@ -139,6 +140,8 @@ class DiskToken(LockedToken, Signs, Generates, Imports, Exports, Destroys, Descr
         held = self._held.get(key.place.object)
         if held is None:
             raise _gone(key)
+        if key.policy_hash != held.key.policy_hash:
+            raise _decided_by_another_policy(key)
         private = held.private or self._load(held)
         if held.by_device:
             provider, sk_sign = held.facts.provider, self.settings.sk_sign
@@ -200,8 +203,8 @@ class DiskToken(LockedToken, Signs, Generates, Imports, Exports, Destroys, Descr
         return key
 
     def _refuse_twin(self, label: str, key_id: str = "") -> None:
-        if not 0 < len(label) <= MAX_LABEL:
-            raise BadRequest(f"The name of a key has 1 to {MAX_LABEL} characters.")
+        if not 0 < len(label) <= MAX_LABEL or not label.isprintable():
+            raise BadRequest(f"The name of a key has 1 to {MAX_LABEL} printable characters.")
         for held in self._held.values():
             if held.facts.id == key_id:
                 raise AlreadyExists(f"This key is in {self.name} already: {held.facts.label!r}.")
@@ -291,6 +294,14 @@ class DiskToken(LockedToken, Signs, Generates, Imports, Exports, Destroys, Descr
         if held is None:
             raise _gone(key)
         return held
+
+
+def _decided_by_another_policy(key: Key) -> PolicyForbids:
+    """Until unlock, what was shown is what somebody wrote into the journal."""
+    return PolicyForbids(
+        f"The policy of {key.label!r} is another one than this use was decided by.",
+        remedy="Try again; `keyholm doctor` tells if somebody altered the store.",
+    )
 
 
 def _gone(key: Key) -> KeyNotFound:
