@@ -3,8 +3,10 @@
 import argparse
 import itertools
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 
 from tools import environment, stages, system_packages
 from tools.project import ROOT, VENV, SetupFailed
@@ -55,9 +57,14 @@ def test(options: argparse.Namespace) -> int:
     ]
     outcomes = stages.run_together(checks, at_once=2)
     strict = ("--no-skips",) if options.strict else ()
+    # A short name: that of a socket, below it, may have 107 bytes.
+    folder = tempfile.mkdtemp(prefix="kh-")
     # -rs: the reason of every skip. The tests of one file share what is slow to start.
     command = (python, "-m", "pytest", "-q", "-rs", "-n", WORKERS, "--dist", "loadscope")
-    outcomes.append(stages.run_openly(Stage("tests", (*command, *strict, *options.rest))))
+    command += (f"--basetemp={folder}/t", *strict)
+    outcomes.append(stages.run_openly(Stage("tests", (*command, *options.rest))))
+    if outcomes[-1].passed:
+        shutil.rmtree(folder, ignore_errors=True)
     print(f"\n{stages.table(outcomes)}\n\n{outcomes[-1].summary}")
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
