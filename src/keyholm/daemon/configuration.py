@@ -4,15 +4,15 @@ An unknown key is refused, with the nearest known one named, since a misspelt re
 would else be none. Nothing here needs the TOML parser until there is a file to read.
 """
 
-import difflib
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum, unique
 from pathlib import Path
 from stat import S_IWGRP, S_IWOTH
 from typing import Any, Final, get_args, get_origin, get_type_hints
+
+from msgspec import Struct, ValidationError, convert, field
 
 from keyholm.core.errors import BadConfiguration
 
@@ -33,16 +33,14 @@ class PrompterName(StrEnum):
     TERMINAL = "terminal"
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """`[tokens.NAME]`"""
 
     uids: tuple[int, ...] = ()
     """Who may see and use the token beside its owner and root."""
 
 
-@dataclass(frozen=True, slots=True)
-class Witness:
+class Witness(Struct, frozen=True):
     """`[trail.witness]`: where a copy of each checkpoint goes, out of the trail's reach."""
 
     file: str = ""
@@ -53,8 +51,7 @@ class Witness:
     """A program with its arguments, started for each checkpoint, which is its standard input."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrailSettings:
+class TrailSettings(Struct, frozen=True):
     """`[trail]`"""
 
     durability: Durability = Durability.WRITTEN
@@ -68,16 +65,14 @@ class TrailSettings:
     witness: Witness = field(default_factory=Witness)
 
 
-@dataclass(frozen=True, slots=True)
-class MemorySettings:
+class MemorySettings(Struct, frozen=True):
     """`[memory]`"""
 
     shield_seconds: float = 60.0
     """After this time without use only a sealed form of a key stays in memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class PrompterSettings:
+class PrompterSettings(Struct, frozen=True):
     """`[prompters]`"""
 
     order: tuple[PrompterName, ...] = (
@@ -94,8 +89,7 @@ class PrompterSettings:
     """How long a question waits; then the answer is no."""
 
 
-@dataclass(frozen=True, slots=True)
-class AgentSettings:
+class AgentSettings(Struct, frozen=True):
     """`[agent]`: the SSH agent door"""
 
     lifetime: int = 0
@@ -112,8 +106,7 @@ class AgentSettings:
     """Whether RSA signatures with SHA-1 are made for a client that asks for them."""
 
 
-@dataclass(frozen=True, slots=True)
-class LimitSettings:
+class LimitSettings(Struct, frozen=True):
     """`[limits]`"""
 
     connections: int = 4096
@@ -124,16 +117,14 @@ class LimitSettings:
     """How long a request may take to arrive once it was begun, or an answer to be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class SocketSettings:
+class SocketSettings(Struct, frozen=True):
     """`[sockets]`"""
 
     mode: str = ""
     """Permissions of the sockets, in octal; empty: 0600, and 0666 for the system daemon."""
 
 
-@dataclass(frozen=True, slots=True)
-class Configuration:
+class Configuration(Struct, frozen=True):
     uids: tuple[int, ...] = ()
     """Who may connect beside the daemon's own user and root; the system daemon takes all
     when this is empty."""
@@ -201,10 +192,8 @@ def _check_owner(path: Path, facts: os.stat_result) -> None:
 
 def check(text: str) -> Configuration:
     """Raises `BadConfiguration`, with the path of the key that is wrong."""
-    # Some 40 ms of imports that a daemon without a configuration file is spared.
+    # Some 10 ms of imports that a daemon without a configuration file is spared.
     import tomllib
-
-    import msgspec
 
     try:
         document = tomllib.loads(text)
@@ -212,8 +201,8 @@ def check(text: str) -> Configuration:
         raise BadConfiguration(f"This is not TOML: {error}.", remedy=REMEDY) from error
     _refuse_unknown(document, Configuration, "")
     try:
-        configuration = msgspec.convert(document, Configuration)
-    except msgspec.ValidationError as error:
+        configuration = convert(document, Configuration)
+    except ValidationError as error:
         raise BadConfiguration(_sentence(str(error)), remedy=REMEDY) from error
     _check_values(configuration)
     return configuration
@@ -227,11 +216,13 @@ def _sentence(error: str) -> str:
 
 def _refuse_unknown(document: Mapping[str, Any], kind: type, path: str) -> None:
     hints = get_type_hints(kind)
-    known = [part.name for part in fields(kind)]
+    known = list(hints)
     for name, value in document.items():
         where = f"{path}{name}"
         if name not in hints:
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            from difflib import get_close_matches
+
+            nearest = get_close_matches(name, known, n=1, cutoff=0.5)
             meant = f"Did you mean `{path}{nearest[0]}`? " if nearest else ""
             raise BadConfiguration(f"There is no key `{where}`.", remedy=f"{meant}{REMEDY}")
         if isinstance(value, Mapping):
@@ -239,7 +230,7 @@ def _refuse_unknown(document: Mapping[str, Any], kind: type, path: str) -> None:
 
 
 def _refuse_unknown_below(value: Mapping[str, Any], hint: Any, path: str) -> None:
-    if is_dataclass(hint) and isinstance(hint, type):
+    if isinstance(hint, type) and issubclass(hint, Struct):
         _refuse_unknown(value, hint, path)
     elif get_origin(hint) is dict:
         (_, inner) = get_args(hint)
@@ -254,7 +245,7 @@ def paths(kind: type = Configuration, above: str = "") -> tuple[str, ...]:
     for name, hint in get_type_hints(kind).items():
         if get_origin(hint) is dict:
             found.append(f"{above}{name}")
-        elif is_dataclass(hint) and isinstance(hint, type):
+        elif isinstance(hint, type) and issubclass(hint, Struct):
             found += paths(hint, f"{above}{name}.")
         else:
             found.append(f"{above}{name}")

@@ -48,7 +48,7 @@ def connected() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 def waits(
     request: messages.Ask, secret: Secret | None, channel: socket.socket
-) -> tuple[messages.Reply, None]:
+) -> tuple[messages.Message, None]:
     """A prompt that nobody answers; gone as soon as the keeper does not want to know."""
     channel.recv(1)
     raise NoPrompter("It was taken back.")
@@ -181,13 +181,13 @@ def refused(client: StewardClient) -> None:
 def test_a_secret_travels_beside_its_message_both_ways() -> None:
     def reverse(
         request: messages.SignWithKey, secret: Secret | None, channel: socket.socket
-    ) -> tuple[messages.Reply, None]:
+    ) -> tuple[messages.Message, None]:
         assert secret is not None
         return messages.Signed(bytes(secret.view[::-1])), None
 
     def give(
         request: messages.Ask, secret: Secret | None, channel: socket.socket
-    ) -> tuple[messages.Reply, Secret]:
+    ) -> tuple[messages.Message, Secret]:
         return messages.Answered(True, "test", ""), Secret.of(b"1234" * 500)
 
     with steward({messages.SignWithKey: reverse, messages.Ask: give}) as client:
@@ -202,7 +202,7 @@ def test_a_secret_travels_beside_its_message_both_ways() -> None:
 def test_a_message_of_the_largest_size_arrives_whole() -> None:
     def echo(
         request: messages.SignWithKey, secret: Secret | None, channel: socket.socket
-    ) -> tuple[messages.Reply, None]:
+    ) -> tuple[messages.Message, None]:
         return messages.Signed(request.data), None
 
     data = os.urandom(900 * 1024)
@@ -216,7 +216,7 @@ def test_a_message_of_the_largest_size_arrives_whole() -> None:
 def test_what_fails_there_is_raised_here() -> None:
     def fails(
         request: messages.Ask, secret: Secret | None, channel: socket.socket
-    ) -> tuple[messages.Reply, None]:
+    ) -> tuple[messages.Message, None]:
         raise NoPrompter("Nobody is there.", remedy="Come back.")
 
     with (
@@ -229,7 +229,7 @@ def test_what_fails_there_is_raised_here() -> None:
 def test_an_error_that_wants_to_know_more_keeps_its_sentence() -> None:
     def fails(
         request: messages.Ask, secret: Secret | None, channel: socket.socket
-    ) -> tuple[messages.Reply, None]:
+    ) -> tuple[messages.Message, None]:
         raise PinIncorrect("the card", 2)
 
     with (
@@ -309,7 +309,7 @@ def test_the_steward_of_a_killed_keeper_tidies_up_and_ends(tmp_path: Path) -> No
 def test_a_program_that_the_steward_started_is_told_from_a_caller() -> None:
     def starts(
         request: messages.Ask, secret: Secret | None, channel: socket.socket
-    ) -> tuple[messages.Reply, None]:
+    ) -> tuple[messages.Message, None]:
         # Its child is an orphan at once, and comes back to the steward.
         with subprocess.Popen(
             ["sh", "-c", "sh -c 'echo $$; exec sleep 60' & exit"], stdout=subprocess.PIPE

@@ -31,7 +31,7 @@ QUICK: Final = 10.0  # seconds after which a steward that does not answer is tak
 # Beyond the time that a question itself allows: ending a program, reading its answer.
 SLACK: Final = 10.0
 
-Reply = TypeVar("Reply", bound=messages.Reply)
+Reply = TypeVar("Reply", bound=messages.Message)
 GONE: Final = "The helper process that looks up callers and asks people has ended."
 RESTART: Final = "Restart keyholm; `keyholm status` shows whether it is there."
 
@@ -134,10 +134,10 @@ class StewardClient:
 
     # --- requests ---------------------------------------------------------------------
 
-    def _quick(self, request: messages.Request, kind: type[Reply]) -> Reply:
+    def _quick(self, request: messages.Message, kind: type[Reply]) -> Reply:
         return _expect(self.finish(self.begin(request)), kind)
 
-    def begin(self, request: messages.Request) -> socket.socket:
+    def begin(self, request: messages.Message) -> socket.socket:
         """Send a quick request; its answer is for `finish` to read."""
         try:
             channel = self._idle.pop()
@@ -152,7 +152,7 @@ class StewardClient:
     def finish(self, channel: socket.socket) -> object:
         try:
             body, _ = receive(channel)
-            reply: object = messages.decode(body)
+            reply: object = messages.decode_reply(body)
         except (HungUp, TimeoutError, Malformed) as error:
             raise self._gone(channel) from error
         self._idle.append(channel)
@@ -165,7 +165,7 @@ class StewardClient:
 
     def _slow(
         self,
-        request: messages.Request,
+        request: messages.Message,
         kind: type[Reply],
         *,
         seconds: float,
@@ -176,7 +176,7 @@ class StewardClient:
             try:
                 send(channel, messages.encode(request), secret)
                 body, answer = receive(channel)
-                reply = messages.decode(body)
+                reply = messages.decode_reply(body)
             except TimeoutError as error:
                 raise errors.DaemonFailed("The helper process did not answer in time.") from error
             except (HungUp, Malformed) as error:

@@ -33,7 +33,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 # Takes the request, the secret beside it, and the channel: the keeper hanging up takes the
 # request back. Gives the reply and the secret beside that.
-Handler = Callable[[Any, Secret | None, socket.socket], tuple[messages.Reply, Secret | None]]
+Handler = Callable[[Any, Secret | None, socket.socket], tuple[messages.Message, Secret | None]]
 Handlers = Mapping[type[Any], Handler]
 
 
@@ -121,7 +121,7 @@ class Steward:
             with channel:
                 while True:
                     body, secret = receive(channel)
-                    self._answer(channel, messages.decode(body), secret)
+                    self._answer(channel, messages.decode_request(body), secret)
         except (HungUp, Malformed):
             pass  # The keeper does not want to know any more.
         finally:
@@ -142,14 +142,14 @@ class Steward:
 
     def _identify(
         self, request: messages.Identify, secret: Secret | None, channel: socket.socket
-    ) -> tuple[messages.Reply, None]:
+    ) -> tuple[messages.Message, None]:
         ours = _has_children() and descends_from(request.pid, self._pid)
         return messages.Identified(identify(request.pid), owner_of(request.pid), ours), None
 
 
 def _resolve(
     request: messages.Resolve, secret: Secret | None, channel: socket.socket
-) -> tuple[messages.Reply, None]:
+) -> tuple[messages.Message, None]:
     return messages.Resolved(resolve(request.path)), None
 
 

@@ -22,7 +22,7 @@ from keyholm.prompters.session import Session
 from keyholm.prompters.terminal import Terminal
 
 EVERY_PROMPTER: Final = ("askpass", "pinentry", "terminal")
-Told = tuple[messages.Reply, Secret | None]
+Told = tuple[messages.Message, Secret | None]
 
 
 @dataclass(frozen=True, slots=True)
