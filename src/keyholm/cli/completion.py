@@ -21,7 +21,7 @@ NAMES: Final = 'keyholm list --json 2>/dev/null | sed -n \'s/^ *"name": "\\(.*\\
 BASH: Final = """\
 _keyholm() {{
   local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}}
-  local command="${{COMP_WORDS[1]}}" words="" keys="" files=""
+  local command="${{COMP_WORDS[1]}}" words="" options="" keys="" files=""
   [[ $COMP_CWORD -ge 3 && ${{COMP_WORDS[2]}} != -* ]] && command="$command ${{COMP_WORDS[2]}}"
   [[ $COMP_CWORD -eq 1 ]] && command=""
   case "$command" in
@@ -30,10 +30,11 @@ _keyholm() {{
   case "$command $previous" in
 {options}
   esac
+  [[ $current == -* ]] && words=$options keys="" files=""
   COMPREPLY=()
   local IFS=$'\\n'
   [[ -n $words ]] && COMPREPLY+=($(compgen -W "${{words// /$'\\n'}}" -- "$current"))
-  [[ -n $keys && $current != -* ]] && COMPREPLY+=($(compgen -W "$({names})" -- "$current"))
+  [[ -n $keys ]] && COMPREPLY+=($(compgen -W "$({names})" -- "$current"))
   [[ -n $files ]] && COMPREPLY+=($(compgen -f -- "$current"))
 }}
 complete -o filenames -F _keyholm keyholm
@@ -100,21 +101,28 @@ def _known(command: str, parser: argparse.ArgumentParser) -> Iterator[Known]:
 
 def _bash(known: list[Known]) -> str:
     commands = " ".join(command for command, _, _ in every_command())
+    values = [
+        f'    "{each.command}"*" {option}") keys=""; files=""; {found} ;;'
+        for each in known
+        for option, action in each.options
+        if (found := _after_option(action))
+    ]
+    # `policy show` stands before `policy`: the first pattern that fits is taken.
     cases = [f'    "") words="{commands}" ;;']
-    options = []
-    for each in known:
-        # A command with actions is also met with the name of a key in the action's place.
-        pattern = f'"{each.command}"' + (f'|"{each.command} "*' if " " not in each.command else "")
-        words = " ".join((*each.words, *(option for option, _ in each.options)))
-        flags = ("keys=1; " if each.keys else "") + ("files=1; " if each.files else "")
-        # What is more exact must stand first.
-        cases.insert(
-            0 if " " in each.command else len(cases), f'    {pattern}) words="{words}"; {flags};;'
-        )
-        for option, action in each.options:
-            if found := _after_option(action):
-                options.append(f'    "{each.command}"*" {option}") keys=""; files=""; {found} ;;')
-    return BASH.format(cases="\n".join(cases), options="\n".join(options), names=NAMES)
+    cases += [_case(each) for each in sorted(known, key=lambda each: " " not in each.command)]
+    return BASH.format(cases="\n".join(cases), options="\n".join(values), names=NAMES)
+
+
+def _case(known: Known) -> str:
+    pattern = f'"{known.command}"'
+    if " " not in known.command:
+        # In the place of an action there can be the name of a key, or a file.
+        pattern += f'|"{known.command} "*'
+    given = [f'words="{" ".join(known.words)}"']
+    given.append(f'options="{" ".join(option for option, _ in known.options)}"')
+    given += ["keys=1"] if known.keys else []
+    given += ["files=1"] if known.files else []
+    return f"    {pattern}) {'; '.join(given)} ;;"
 
 
 def _after_option(action: argparse.Action) -> str:

@@ -123,8 +123,9 @@ def _holder(path: str) -> int | None:
     """Which process has the socket open, as far as we may look."""
     numbers = _sockets_at(path)
     for pid in filter(str.isdecimal, os.listdir("/proc")):
+        folder = f"/proc/{pid}/fd"
         try:
-            held = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{pid}/fd")]
+            held = [os.readlink(f"{folder}/{number}") for number in os.listdir(folder)]
         except OSError:
             continue
         if numbers.intersection(held):
