@@ -106,9 +106,10 @@ def parse(raw: bytes) -> Contents:
 
 
 def _line(text: bytes) -> Line:
-    content, tab, mac = text.rpartition(b"\t")
-    if not tab or len(mac) != HEX:
-        return Line(text, b"", None)
+    # By its length, so that a line is known to follow even one whose tab was changed.
+    content, tab, mac = text[: -HEX - 1], text[-HEX - 1 : -HEX], text[-HEX:]
+    if tab != b"\t":
+        return Line(content, mac, None)
     try:
         return Line(content, mac, _decode(content))
     except (msgspec.MsgspecError, ValueError, RecursionError):

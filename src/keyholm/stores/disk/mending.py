@@ -36,19 +36,6 @@ def mend(entries: Entries) -> None:
                 _explain(entries, name, generation)
             else:
                 _take_over(entries, name, generation)
-    find_missing(entries, seen)
-
-
-def find_missing(entries: Entries, seen: Seen | None = None) -> None:
-    """Keys whose file is not there, by name. No key is needed."""
-    seen = seen or _scan(entries)
-    if seen is None:
-        return
-    for name, listed in entries.listed.items():
-        there = seen.of(name) | seen.new.get(name, set())
-        if listed.file.generation not in there:
-            path = entries.folder.key(name, listed.file.generation)
-            entries.bad[name] = f"{path}, the key {listed.facts.label!r}, is missing."
 
 
 def _scan(entries: Entries) -> Seen | None:

@@ -67,7 +67,6 @@ class DiskToken(LockedToken, Signs, Generates, Imports, Exports, Destroys, Descr
         super().__init__(place, settings, tell)
         self._entries = Entries(place, self._header.store, self._header.token)
         self._entries.open()
-        mending.find_missing(self._entries)
         self._held: dict[str, _Held] = {}
         self._checked: tuple[float, list[str]] | None = None
         self._list(verified=False)
