@@ -152,6 +152,28 @@ def test_a_configuration_that_is_wrong_is_told(home: Home) -> None:
     assert "Did you mean `agent`?" in said
 
 
+def test_asked_to_it_says_what_happens_and_why(home: Home) -> None:
+    path = home.folder / "s"
+    with subprocess.Popen(
+        [*AGENT, "-d", "-a", path],
+        env=home.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            until(path.exists)
+            running = Running(home, process, str(path))
+            running.ssh_add("-q", "-c", str(home.new_key("mine")))
+            assert running.ssh_add("-T", "mine.pub").returncode != 0
+        finally:
+            process.terminate()
+        assert process.stderr
+        said = process.stderr.read()
+    assert "event=management action=import-key" in said
+    assert "result=refused what=A human must be asked, and nobody can be (askpass:" in said
+
+
 # --- signals -------------------------------------------------------------------------
 
 

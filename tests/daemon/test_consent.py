@@ -56,6 +56,16 @@ def test_who_is_asked_and_agrees_lets_the_key_be_used(home: Home, agent: Start) 
     assert f"{os.path.realpath('/usr/bin/ssh-add')} (process" in text
 
 
+def test_a_key_is_shown_by_the_hash_that_was_asked_for(home: Home, agent: Start) -> None:
+    told = home.folder / "told"
+    ask = script(home.folder, f'printf "%s" "$1" > {told}')
+    running = agent("-E", "md5", SSH_ASKPASS=ask, SSH_ASKPASS_REQUIRE="force")
+    with_key(running)
+    assert signs(running)
+    fingerprint = home.run("ssh-keygen", "-E", "md5", "-lf", "mine.pub").split()[1]
+    assert told.read_text().splitlines()[1] == f"Key fingerprint {fingerprint}."
+
+
 def test_who_says_no_is_obeyed(home: Home, agent: Start) -> None:
     assert not signs(asking(home, agent, "echo no"))
 
@@ -80,11 +90,10 @@ def test_an_askpass_that_asks_for_keys_itself_gets_none(home: Home, agent: Start
     result = home.folder / "result"
     answer = f"SSH_AUTH_SOCK={home.folder}/s ssh-add -l > {result} 2>&1; echo $? >> {result}"
     assert signs(asking(home, agent, answer))
-    said, status = result.read_text().splitlines()
-    assert (said, status) == (
-        "error fetching identities: communication with agent failed",
-        "1",
-    )
+    *said, status = result.read_text().splitlines()
+    # The connection is closed: ssh-add says so, or is ended by SIGPIPE as it writes.
+    assert status in ("1", "141")
+    assert said in ([], ["error fetching identities: communication with agent failed"])
 
 
 def test_who_waits_for_an_answer_holds_up_nobody_else(home: Home, agent: Start) -> None:

@@ -21,9 +21,14 @@ MAX_QUOTED = 128
 
 class Consent:
     def __init__(
-        self, prompters: Prompters, *, clock: Callable[[], float] = time.monotonic
+        self,
+        prompters: Prompters,
+        *,
+        fingerprint: Callable[[bytes], str] = keys.fingerprint,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._prompters, self._clock = prompters, clock
+        """`fingerprint`: how a key is shown (`ssh-agent -E`)."""
+        self._prompters, self._fingerprint, self._clock = prompters, fingerprint, clock
         self._lock = threading.Lock()
         self._until: dict[tuple[object, ...], float] = {}
 
@@ -34,7 +39,7 @@ class Consent:
             with self._lock:
                 if self._until.get(grant, 0.0) > self._clock():
                     return "remembered"
-        answer = self._prompters.ask(_question(caller, key, context, needed.host))
+        answer = self._prompters.ask(self._question(caller, key, context, needed.host))
         if not answer.granted:
             raise ConsentDenied(
                 f"The use of {key.label} was not agreed to ({answer.reason or 'denied'}).",
@@ -62,6 +67,30 @@ class Consent:
             raise ConsentDenied(f"{token.label} is locked, and no passphrase was given.")
         return answer.secret
 
+    def _question(self, caller: Caller, key: Key, context: Context, host: str) -> Question:
+        lines = [
+            # The first two lines are ssh-agent's own, which askpass programs know.
+            f"Allow use of key {quoted(key.label)}?",
+            f"Key fingerprint {self._fingerprint(key.blob)}.",
+            f"Asked by {who(caller)}.",
+        ]
+        if isinstance(context, UserAuth):
+            lines.append(f"To log in as {quoted(context.user)}.")
+        elif isinstance(context, SshSig):
+            lines.append(f"To sign for {quoted(context.namespace)}.")
+        else:
+            lines.append("What it signs cannot be told.")
+        if caller.bindings:
+            last = caller.bindings[-1]
+            way = "forwarded to" if last.is_forwarding else "for"
+            name = f"{quoted(host)}, " if host else ""
+            lines.append(
+                f"The connection is {way} {name}host key {self._fingerprint(last.host_key)}."
+            )
+        return Question(
+            Kind.CONFIRM, "keyholm", "\n".join(lines), pid=caller.peer.pid, uid=caller.uid
+        )
+
     def forget(self) -> None:
         """After a lock, everybody is asked again."""
         with self._lock:
@@ -78,27 +107,6 @@ def _grant(caller: Caller, key: Key) -> tuple[object, ...] | None:
     known = (process.pid, process.start) if program.interpreter else (program.device, program.inode)
     destination = caller.bindings[-1].host_key if caller.bindings else b""
     return (key.id, caller.uid, *known, caller.via, destination)
-
-
-def _question(caller: Caller, key: Key, context: Context, host: str) -> Question:
-    lines = [
-        # The first two lines are ssh-agent's own, which askpass programs know.
-        f"Allow use of key {quoted(key.label)}?",
-        f"Key fingerprint {keys.fingerprint(key.blob)}.",
-        f"Asked by {who(caller)}.",
-    ]
-    if isinstance(context, UserAuth):
-        lines.append(f"To log in as {quoted(context.user)}.")
-    elif isinstance(context, SshSig):
-        lines.append(f"To sign for {quoted(context.namespace)}.")
-    else:
-        lines.append("What it signs cannot be told.")
-    if caller.bindings:
-        last = caller.bindings[-1]
-        way = "forwarded to" if last.is_forwarding else "for"
-        name = f"{quoted(host)}, " if host else ""
-        lines.append(f"The connection is {way} {name}host key {keys.fingerprint(last.host_key)}.")
-    return Question(Kind.CONFIRM, "keyholm", "\n".join(lines), pid=caller.peer.pid, uid=caller.uid)
 
 
 def who(caller: Caller) -> str:

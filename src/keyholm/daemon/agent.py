@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from getopt import GetoptError, getopt
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from keyholm.daemon import agent_socket
 from keyholm.daemon.agent_socket import Listening
@@ -45,6 +45,8 @@ LONGEST: Final = 2**31 - 1
 TIME: Final = re.compile(r"(?:[0-9]{1,10}[smhdwSMHDW])*(?:[0-9]{1,10})?")
 PART: Final = re.compile(r"([0-9]+)([smhdw]?)")
 
+FingerprintHash = Literal["md5", "sha256"]
+
 
 @dataclass(slots=True)
 class CommandLine:
@@ -60,7 +62,7 @@ class CommandLine:
     clean_up: int = 0
     version: bool = False
     address: str = ""
-    fingerprint_hash: str = "sha256"
+    fingerprint_hash: FingerprintHash = "sha256"
     lifetime: int | None = None
     providers: str | None = None
     restrict_websafe: bool = True
@@ -139,9 +141,7 @@ def _apply(line: CommandLine, name: str, value: str) -> None:
         case "-a":
             line.address = value
         case "-E":
-            if value.lower() not in ("md5", "sha256"):
-                raise Fatal(f'Invalid hash algorithm "{value}"')
-            line.fingerprint_hash = value.lower()
+            line.fingerprint_hash = _hash(value)
         case "-O":
             _apply_option(line, value)
         case "-P":
@@ -152,6 +152,16 @@ def _apply(line: CommandLine, name: str, value: str) -> None:
             line.lifetime = lifetime(value)
         case _:
             raise Usage
+
+
+def _hash(name: str) -> FingerprintHash:
+    match name.lower():
+        case "md5":
+            return "md5"
+        case "sha256":
+            return "sha256"
+        case _:
+            raise Fatal(f'Invalid hash algorithm "{name}"')
 
 
 def _apply_option(line: CommandLine, value: str) -> None:

@@ -29,7 +29,7 @@ from keyholm.core.recording import Recorder
 from keyholm.core.store import Change, Event, Store, Token
 from keyholm.core.usage import Counts
 from keyholm.daemon import hardening
-from keyholm.daemon.agent import CommandLine
+from keyholm.daemon.agent import CommandLine, FingerprintHash
 from keyholm.daemon.agent_socket import Listening
 from keyholm.daemon.configuration import (
     AgentSettings,
@@ -41,12 +41,14 @@ from keyholm.daemon.configuration import (
 from keyholm.daemon.keeper import Keeper, OpenDoor
 from keyholm.daemon.places import Places
 from keyholm.daemon.security_keys import Asker, SecurityKeys
+from keyholm.daemon.spoken import SpokenTrail
 from keyholm.daemon.steward.client import StewardClient
 from keyholm.doors.serving import Connection, Limits, Serving
 from keyholm.doors.ssh_agent.options import Options
 from keyholm.doors.ssh_agent.server import AgentDoor
 from keyholm.stores.memory.store import MemoryStore
 from keyholm.stores.software.shield import Shield
+from keyholm.wire.ssh import keys
 
 if TYPE_CHECKING:
     from keyholm.stores.disk.store import DiskStore
@@ -65,11 +67,13 @@ def agent_only(
 ) -> Keeper:
     """keyholm-agent: the agent door and the memory store."""
     own = os.getuid()
+    steward.seconds = settings.prompters.seconds
     hardened = hardening.apply(writes=[places.data])
     trail = trail_of(places, settings, "agent", steward)
     asker = Asker()
     memory = memory_store(settings, steward, asker)
-    gate = gate_over([memory], trail, steward, settings)
+    told = SpokenTrail(trail) if line.debug else trail
+    gate = gate_over([memory], told, steward, settings, fingerprint_hash=line.fingerprint_hash)
     options = agent_options(settings.agent, line)
     door = AgentDoor(gate, memory.token, options, partial(identify, steward, asker))
     accepts = partial(admits, steward, lambda peer: peer.uid in (0, own))
@@ -107,7 +111,8 @@ def whole(
 
     control = ControlDoor(gate, look_up, partial(owner_of, steward), facts, agent, steward)
     keeper = Keeper(gate, steward, hardened, memory, [disk, memory], doors, trail.close)
-    keeper.apply = partial(live.apply, gate, agent)
+    keeper.apply = partial(live.apply, gate, agent, steward)
+    steward.seconds = settings.prompters.seconds
     accepts = partial(admits, steward, live.accepts)
     for name, door, frame in (("ssh", agent, AGENT_FRAME), ("control", control, CONTROL_FRAME)):
         serving = serve(listening[name], door.serve, accepts, settings.limits, frame, name)
@@ -131,8 +136,11 @@ class Live:
             return True
         return peer.uid in (0, self._own) or peer.uid in uids
 
-    def apply(self, gate: Gate, agent: AgentDoor, changed: Configuration) -> None:
+    def apply(
+        self, gate: Gate, agent: AgentDoor, steward: StewardClient, changed: Configuration
+    ) -> None:
         self.settings = changed
+        steward.seconds = changed.prompters.seconds
         agent.options = agent_options(changed.agent)
         for token in self._give_access():
             gate.inventory.changed(Event(token.store, token.name, Change.KEYS_CHANGED))
@@ -197,16 +205,17 @@ def memory_store(settings: Configuration, steward: StewardClient, asker: Asker) 
 
 def gate_over(
     stores: Sequence[Store],
-    trail: Trail,
+    trail: Trail | SpokenTrail,
     steward: StewardClient,
     settings: Configuration,
     places: Places | None = None,
+    fingerprint_hash: FingerprintHash = "sha256",
 ) -> Gate:
     """Without `places` nothing lasts: neither certificates nor counted uses."""
     return Gate(
         Inventory(stores),
         Recorder(trail, time.monotonic),
-        Consent(steward),
+        Consent(steward, fingerprint=partial(keys.fingerprint, hash=fingerprint_hash)),
         files=partial(rule_file, steward),
         certificates=Certificates(places.certificates if places else None),
         counts=Counts(places.counts if places else None),

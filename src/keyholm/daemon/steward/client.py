@@ -16,6 +16,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from keyholm.core import errors
@@ -41,6 +42,7 @@ class StewardClient:
 
     def __init__(self, master: socket.socket, pid: int) -> None:
         self.pid = pid
+        self.seconds = 60.0  # that a question waits for its answer (prompters.seconds)
         self._master = master
         self._idle: list[socket.socket] = []
         self._alive = True
@@ -94,6 +96,7 @@ class StewardClient:
     # --- people -----------------------------------------------------------------------
 
     def ask(self, question: Question) -> Answer:
+        question = replace(question, seconds=self.seconds)
         reply, secret = self._slow(
             messages.Ask(question), messages.Answered, seconds=question.seconds + SLACK
         )
