@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +19,14 @@ __all__ = ["home"]
 
 AGENT = (sys.executable, "-m", "keyholm.daemon.agent")
 SERVE = (sys.executable, "-m", "keyholm.cli.main", "serve")
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """In place of pytest's own: with a path that is short enough for a socket."""
+    made = Path(tempfile.mkdtemp(prefix="kh", dir="/tmp"))
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
 
 
 def until(there: Callable[[], object], seconds: float = 20.0) -> None:
