@@ -2,6 +2,7 @@
 
 import os
 from argparse import Namespace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from keyholm.cli import files
@@ -42,15 +43,14 @@ def run(arguments: Namespace) -> int:
         connect() as client,
         new_passphrase(arguments.backup_passphrase_file, "the backup") as secret,
     ):
-        _, (content,) = with_proof(
-            lambda proof: client.call_attached(
-                "tokens.backup", given, secrets=[secret.view, *proof]
-            ),
-            arguments.passphrase_file,
-            what,
-        )
-    with waiting("Writing the backup"):
-        files.write_new(arguments.file, content, files.PRIVATE)
+
+        def taken(proof: Sequence[memoryview]) -> bytearray:
+            with waiting("Encrypting the backup"):
+                secrets = [secret.view, *proof]
+                return client.call_attached("tokens.backup", given, secrets=secrets)[1][0]
+
+        content = with_proof(taken, arguments.passphrase_file, what)
+    files.write_new(arguments.file, content, files.PRIVATE)
     if arguments.json:
         print_json({"file": arguments.file, "bytes": len(content)})
     else:

@@ -10,7 +10,13 @@ from keyholm.cli.exit_status import exit_status
 from keyholm.cli.new import add_to_new, given_to_new
 from keyholm.cli.parser import add_json, add_passphrase_file
 from keyholm.client import Client, connect
-from keyholm.core.errors import BadRequest, KeyholmError, PassphraseIncorrect, ProofNeeded
+from keyholm.core.errors import (
+    BadKeyFile,
+    BadRequest,
+    KeyholmError,
+    PassphraseIncorrect,
+    ProofNeeded,
+)
 from keyholm.core.secret import Secret
 
 if TYPE_CHECKING:
@@ -64,22 +70,51 @@ def run(arguments: Namespace) -> int:
 
 
 def _take(client: Client, path: str, given: dict[str, object], file: str | None) -> dict[str, Any]:
-    from keyholm.cli.passphrase import passphrase
-
     with _content(path) as content:
         try:
             return client.call("keys.import", given, secrets=[content.view])
         except ProofNeeded:
-            pass  # it is encrypted
-        for tries_left in reversed(range(1 if file else TRIES)):
+            with _opened(content, path, file) as plain:
+                return client.call("keys.import", given, secrets=[plain.view])
+
+
+def _opened(content: Secret, path: str, file: str | None) -> Secret:
+    """What an encrypted key file holds."""
+    from keyholm.cli.passphrase import passphrase
+
+    tries = 1 if file else TRIES
+    while True:
+        try:
             with passphrase(file, f"Passphrase of {path}") as secret:
-                try:
-                    return client.call("keys.import", given, secrets=[content.view, secret.view])
-                except PassphraseIncorrect as error:
-                    if not tries_left:
-                        raise
-                    sys.stderr.write(f"{error.what}\n")
-    raise AssertionError("the last try either returns or raises")
+                return _decrypted(content, secret)
+        except PassphraseIncorrect as error:
+            tries -= 1
+            if not tries:
+                raise
+            sys.stderr.write(f"{error.what}\n")
+
+
+def _decrypted(content: Secret, passphrase: Secret) -> Secret:
+    """Here and not in the daemon: OpenSSH's way from a passphrase to a key takes ten seconds
+    of Python, for which the daemon's other clients would wait."""
+    from contextlib import ExitStack
+
+    from keyholm.cli.waiting import waiting
+    from keyholm.wire.codec import Malformed
+    from keyholm.wire.ssh.private_keys import PassphraseWrong, read_file, write_file
+
+    with ExitStack() as stack, waiting("Decrypting the key"):
+
+        def locked(size: int) -> memoryview:
+            return stack.enter_context(Secret(size)).view
+
+        try:
+            private, comment = read_file(content.view, passphrase.view, allocate=locked)
+        except PassphraseWrong as error:
+            raise PassphraseIncorrect("The passphrase of the key file is wrong.") from error
+        except Malformed as error:
+            raise BadKeyFile(f"This is no private key that can be read: {error}.") from error
+        return Secret.of(write_file(private, comment, None))
 
 
 def _content(path: str) -> Secret:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from keyholm.cli.checks.finding import BAD, GOOD, WARNING, Finding, Patient
 from keyholm.cli.exit_status import DATA, IO
+from keyholm.cli.waiting import waiting
 
 if TYPE_CHECKING:
     from keyholm.core.audit.records import Head
@@ -33,7 +34,8 @@ def trail_is_whole(patient: Patient) -> Iterator[Finding]:
         return
     from keyholm.core.audit.verify import verify
 
-    report = verify(patient.places.trail)
+    with waiting("Verifying the trail"):
+        report = verify(patient.places.trail)
     for finding in report.findings:
         why = "A disk failed, or somebody changed it."
         yield Finding(BAD, "trail", str(finding), why, "keyholm log verify", DATA)

@@ -10,7 +10,6 @@ from keyholm.core.errors import (
     BadKeyFile,
     BadRequest,
     MechanismUnsupported,
-    PassphraseIncorrect,
     ProofNeeded,
 )
 from keyholm.core.inventory import named
@@ -22,7 +21,7 @@ from keyholm.doors.control.exchange import Request, Result
 from keyholm.doors.control.tokens import token_named
 from keyholm.wire.codec import Malformed
 from keyholm.wire.ssh import keys, signatures
-from keyholm.wire.ssh.private_keys import PassphraseNeeded, PassphraseWrong, Private, read_file
+from keyholm.wire.ssh.private_keys import PassphraseNeeded, Private, read_file
 
 LONGEST_NAME: Final = 128
 
@@ -82,13 +81,14 @@ def take_over(request: Request) -> schema.Key:
 
 
 def _read(request: Request) -> tuple[Private, str]:
-    file, passphrase = request.needed("the file of the key"), request.secret(1)
+    file = request.needed("the file of the key")
     try:
-        return read_file(file.view, passphrase.view if passphrase else None, allocate=request.room)
+        return read_file(file.view, None, allocate=request.room)
     except PassphraseNeeded as error:
-        raise ProofNeeded("This key file is encrypted.", remedy="Give its passphrase.") from error
-    except PassphraseWrong as error:
-        raise PassphraseIncorrect("The passphrase of the key file is wrong.") from error
+        raise ProofNeeded(
+            "This key file is encrypted, and it is the client who decrypts it.",
+            remedy="`keyholm import` asks for its passphrase.",
+        ) from error
     except Malformed as error:
         raise BadKeyFile(f"This is no private key that can be read: {error}.") from error
 

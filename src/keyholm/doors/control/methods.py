@@ -26,8 +26,8 @@ METHODS: Final[Mapping[str, Method]] = {
         schema.ImportKey,
         schema.Key,
         Needs.MANAGEMENT,
-        "Take over a key from a file in OpenSSH's, PEM or PKCS#8 format.",
-        secrets=("the file", "[its passphrase]"),
+        "Take over a key from an unencrypted file in OpenSSH's, PEM or PKCS#8 format.",
+        secrets=("the file",),
     ),
     "keys.export": Method(
         keys.export,
