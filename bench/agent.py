@@ -98,7 +98,8 @@ def starting() -> list[Case]:
         Case(
             "start to first answer", "ms", lambda agent: Figure(start.first_answer(agent.program))
         ),
-        Case("idle memory (RSS)", "MiB", lambda agent: Figure(start.idle_mib(agent.program))),
+        Case("idle memory (RSS)", "MiB", lambda agent: Figure(start.idle_mib(agent.program)[0])),
+        Case("idle memory (PSS)", "MiB", lambda agent: Figure(start.idle_mib(agent.program)[1])),
     ]
 
 

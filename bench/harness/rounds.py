@@ -42,7 +42,8 @@ class Series:
         pairs = [(peer.value, ours.value) for peer, ours in self.rounds]
         if self.case.more_is_better:
             return [ours / peer for peer, ours in pairs]
-        return [peer / ours for peer, ours in pairs]
+        # Nothing is 0, but what an ordinary user may not look at.
+        return [peer / ours if ours else 1.0 for peer, ours in pairs]
 
     def row(self) -> list[str]:
         peers, ours = zip(*self.rounds, strict=True)

@@ -24,11 +24,12 @@ def first_answer(program: Program) -> float:
         return (time.perf_counter() - begin) * 1000
 
 
-def idle_mib(program: Program) -> float:
+def idle_mib(program: Program) -> tuple[float, float]:
+    """Resident, and with shared pages by share, as far as the kernel lets us look."""
     with running(program) as agent:
         _ask(agent.socket)
         time.sleep(0.3)
-        return agent.resident_kib() / 1024
+        return agent.resident_kib() / 1024, (agent.proportional_kib() or 0) / 1024
 
 
 def _ask(path: Path) -> None:
