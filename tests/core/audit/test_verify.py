@@ -116,6 +116,38 @@ def test_whoever_has_the_key_can_rewrite_what_is_only_chained(home: Path) -> Non
     assert not report.is_tamper_evident
 
 
+def unsigned(home: Path) -> None:
+    for name in ("checkpoint", "checkpoints", "state"):
+        (home / "serve-0" / name).unlink()
+
+
+def test_a_number_that_is_not_the_next_is_found_though_all_else_fits(home: Path) -> None:
+    rechained(home, b'"seq":9,', b'"seq":8,')
+    unsigned(home)
+    (found,) = verify(home).findings
+    assert (found.record, found.what) == (9, "its number is 8")
+
+
+def test_a_record_of_another_key_is_found_though_all_else_fits(home: Path) -> None:
+    vkey = (home / "serve-0" / "vkey").read_bytes().strip()
+    other = str(SigningKey(vkey.split(b"+")[0].decode(), bytes(32)).verifying).encode()
+    rechained(home, vkey, other)
+    unsigned(home)
+    (found,) = verify(home).findings
+    assert found.record == 1
+    assert "another key" in found.what
+
+
+def test_a_segment_that_begins_with_another_tree_is_found_though_all_else_fits(
+    home: Path,
+) -> None:
+    rechained(home, b'"peaks":[]', b'"peaks":["00"]')
+    unsigned(home)
+    (found,) = verify(home).findings
+    assert found.record == 0
+    assert "the tree it begins with" in found.what
+
+
 @pytest.mark.parametrize("number", range(24))
 def test_a_deleted_record_is_found(home: Path, number: int) -> None:
     records = stored(home / "serve-0").raw
@@ -210,6 +242,19 @@ def test_an_older_checkpoint_in_the_place_of_the_newest_is_found(home: Path) -> 
     first = listed[: listed.index(b"\n\nkeyholm") + 1]
     (home / "serve-0" / "checkpoint").write_bytes(first)
     assert "serve-0/checkpoint: checkpoints has a newer one" in findings(home)
+
+
+def test_a_state_of_other_records_is_found(home: Path) -> None:
+    older = (home / "serve-0" / "state").read_bytes()
+    key = SigningKey.parse((home / "serve-0" / "key").read_text().strip())
+    text = older.partition(b"\n\n")[0].decode().replace('"ended":true', '"ended":false') + "\n"
+    (home / "serve-0" / "state").write_bytes(sign_note(text, key))
+    assert verify(home).is_intact
+    wrong = text.replace('"offset":', '"offset":1')
+    (home / "serve-0" / "state").write_bytes(sign_note(wrong, key))
+    assert "serve-0/state, record 24: it does not fit the records" in findings(home)
+    (home / "serve-0" / "state").write_bytes(sign_note(text.replace("/state\n", "/other\n"), key))
+    assert "serve-0/state: this is not the state of this trail" in findings(home)
 
 
 def test_a_file_moved_aside_must_stay_as_it_was(home: Path) -> None:

@@ -70,12 +70,12 @@ class VerifyingKey:
         return sha256(self.name.encode() + b"\n" + ED25519 + self.public).digest()[:4]
 
     def __str__(self) -> str:
-        return f"{self.name}+{self.key_id.hex()}+{_base64(ED25519 + self.public)}"
+        return f"{self.name}+{self.key_id.hex()}+{base64_of(ED25519 + self.public)}"
 
     @classmethod
     def parse(cls, text: str) -> "VerifyingKey":
         parts = text.split("+", 2)
-        blob = _from_base64(parts[-1])
+        blob = from_base64(parts[-1])
         if len(parts) != 3 or len(blob) != 33 or blob[:1] != ED25519:
             raise BadNote("this is no Ed25519 note key")
         key = cls(parts[0], blob[1:])
@@ -107,12 +107,12 @@ class SigningKey:
 
     def private_text(self) -> str:
         """As Go's sumdb/note writes a signing key."""
-        return f"{self._PREFIX}{self.name}+{self.key_id.hex()}+{_base64(ED25519 + self._seed)}"
+        return f"{self._PREFIX}{self.name}+{self.key_id.hex()}+{base64_of(ED25519 + self._seed)}"
 
     @classmethod
     def parse(cls, text: str) -> "SigningKey":
         name, _, rest = text.removeprefix(cls._PREFIX).partition("+")
-        blob = _from_base64(rest.partition("+")[2])
+        blob = from_base64(rest.partition("+")[2])
         if len(blob) != 33 or not _NAME.fullmatch(name):
             raise BadNote("this is no Ed25519 note signing key")
         key = cls(name, blob[1:])
@@ -131,7 +131,8 @@ def sign_note(text: str, *signers: NoteSigner) -> bytes:
     """`text` ends in a newline and holds no empty line."""
     body = text.encode()
     lines = (
-        f"\u2014 {signer.name} {_base64(signer.key_id + signer.sign(body))}\n" for signer in signers
+        f"\u2014 {signer.name} {base64_of(signer.key_id + signer.sign(body))}\n"
+        for signer in signers
     )
     return body + b"\n" + "".join(lines).encode()
 
@@ -173,7 +174,7 @@ def open_note(note: bytes, *verifiers: NoteVerifier) -> OpenedNote:
 def _signature_line(line: str) -> tuple[str, bytes]:
     dash, _, rest = line.partition(" ")
     name, _, encoded = rest.partition(" ")
-    blob = _from_base64(encoded)
+    blob = from_base64(encoded)
     if dash != "\u2014" or not _NAME.fullmatch(name) or len(blob) < 5:
         raise BadNote("a signature line is malformed")
     return name, blob
@@ -191,29 +192,29 @@ class Checkpoint:
     root: bytes
 
     def text(self) -> str:
-        return f"{self.origin}\n{self.size}\n{_base64(self.root)}\n"
+        return f"{self.origin}\n{self.size}\n{base64_of(self.root)}\n"
 
     @classmethod
     def parse(cls, text: str) -> "Checkpoint":
         lines = text.split("\n")
         if len(lines) != 4 or lines[3] or not _NUMBER.fullmatch(lines[1]):
             raise BadNote("this is no checkpoint")
-        checkpoint = cls(lines[0], int(lines[1]), _from_base64(lines[2]))
+        checkpoint = cls(lines[0], int(lines[1]), from_base64(lines[2]))
         if len(checkpoint.root) != 32:
             raise BadNote("the checkpoint's root is not 32 bytes long")
         return checkpoint
 
 
-def _base64(data: bytes) -> str:
+def base64_of(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _from_base64(text: str) -> bytes:
+def from_base64(text: str) -> bytes:
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise BadNote("this is no base64") from None
     # Unused bits of the last character may be anything to Python; not to us.
-    if _base64(data) != text:
+    if base64_of(data) != text:
         raise BadNote("this is no canonical base64")
     return data

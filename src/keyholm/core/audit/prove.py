@@ -5,7 +5,6 @@ the checkpoint that signs that root. Whoever knows the trail's `vkey` can check 
 """
 
 import re
-from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -14,7 +13,14 @@ import msgspec
 
 from keyholm.core.audit.folder import CHECKPOINT, VKEY, Folder, segment_name
 from keyholm.core.audit.frame import records
-from keyholm.core.audit.note import BadNote, Checkpoint, VerifyingKey, open_note
+from keyholm.core.audit.note import (
+    BadNote,
+    Checkpoint,
+    VerifyingKey,
+    base64_of,
+    from_base64,
+    open_note,
+)
 from keyholm.core.audit.records import Segment
 from keyholm.core.audit.recovery import damaged
 from keyholm.core.audit.tree import Leaves, Tree, leaf_hash, root_from_inclusion
@@ -45,8 +51,8 @@ def prove(path: Path, number: int) -> str:
         raise damaged(folder, "its proof", str(error)) from error
     finally:
         folder.close()
-    record = b64encode(stored[number - before.size]).decode()
-    path_lines = (b64encode(each).decode() for each in hashes)
+    record = base64_of(stored[number - before.size])
+    path_lines = (base64_of(each) for each in hashes)
     lines = [MAGIC, f"extra {record}", f"index {number}", *path_lines]
     return "\n".join(lines) + "\n\n" + note.decode()
 
@@ -77,8 +83,8 @@ def proven(proof: str, *vkeys: VerifyingKey) -> bytes:
         raise BadNote(f"the key of {origin} is not known")
     checkpoint = Checkpoint.parse(open_note(note.encode(), vkey).text)
     try:
-        record = b64decode(found["record"], validate=True)
-        path = [b64decode(each, validate=True) for each in lines[3:]]
+        record = from_base64(found["record"])
+        path = [from_base64(each) for each in lines[3:]]
         root = root_from_inclusion(leaf_hash(record), int(found["index"]), checkpoint.size, path)
     except ValueError as error:
         raise BadNote(str(error)) from error
