@@ -87,11 +87,13 @@ def test_a_flipped_bit_in_any_byte_beside_them_is_found_and_named(home: Path, na
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 def test_every_flipped_bit_of_the_records_is_found_and_named(home: Path) -> None:
     check_segment(home, every_bit(size(home, SEGMENT)))
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", BESIDE)
 def test_every_flipped_bit_beside_them_is_found_and_named(home: Path, name: str) -> None:
     check_beside(home, name, every_bit(size(home, name)))

@@ -59,6 +59,7 @@ def test_nothing_acknowledged_is_lost_to_kill_9(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", range(4))
 def test_nothing_acknowledged_is_lost_to_many_kills(tmp_path: Path, seed: int) -> None:
     kill_often(tmp_path, times=50, seed=seed)
