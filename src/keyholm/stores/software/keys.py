@@ -10,9 +10,12 @@ from typing import Any, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, mldsa, rsa
+from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from keyholm.core.errors import AlgorithmUnsupported, BadKeyFile
 from keyholm.core.model import Algorithm
+from keyholm.core.secret import Secret
+from keyholm.wire import der
 from keyholm.wire.ssh import keys
 from keyholm.wire.ssh.private_keys import (
     Private,
@@ -29,6 +32,12 @@ CURVES: Final[dict[keys.Curve, ec.EllipticCurve]] = {
     keys.Curve.NISTP384: ec.SECP384R1(),
     keys.Curve.NISTP521: ec.SECP521R1(),
 }
+OIDS: Final[dict[keys.Curve, bytes]] = {
+    keys.Curve.NISTP256: der.oid("1.2.840.10045.3.1.7"),
+    keys.Curve.NISTP384: der.oid("1.3.132.0.34"),
+    keys.Curve.NISTP521: der.oid("1.3.132.0.35"),
+}
+OCTET_STRING: Final = 0x04
 RSA_EXPONENT: Final = 65537
 RSA_SMALLEST: Final = 1024  # what OpenSSH takes (SSH_RSA_MINIMUM_MODULUS_SIZE)
 DSA_BITS: Final = 1024
@@ -85,11 +94,19 @@ def _ed25519(private: PrivateEd25519) -> ed25519.Ed25519PrivateKey:
 
 
 def _ecdsa(private: PrivateEcdsa) -> ec.EllipticCurvePrivateKey:
-    curve = CURVES[private.public.curve]
-    point = ec.EllipticCurvePublicKey.from_encoded_point(curve, private.public.point)
-    return ec.EllipticCurvePrivateNumbers(
-        int.from_bytes(private.scalar), point.public_numbers()
-    ).private_key()
+    """By way of an `ECPrivateKey` (RFC 5915) in locked memory: a number of Python's would stay
+    in its heap."""
+    curve, scalar = private.public.curve, private.scalar
+    behind = der.tlv(0xA0, OIDS[curve]) + der.tlv(0xA1, der.bit_string(private.public.point))
+    before = der.integer(1) + der.tlv(OCTET_STRING, bytes(curve.width))[: -curve.width]
+    size = len(before) + curve.width + len(behind)
+    before = der.tlv(der.SEQUENCE, bytes(size))[:-size] + before
+    with Secret.of(before + bytes(curve.width) + behind) as form:
+        end = len(before) + curve.width
+        form.view[end - len(scalar) : end] = scalar
+        loaded = load_der_private_key(form.view, None)
+    assert isinstance(loaded, ec.EllipticCurvePrivateKey)  # noqa: S101 - we wrote one
+    return loaded
 
 
 def _rsa_numbers(private: PrivateRsa) -> rsa.RSAPrivateNumbers:
