@@ -65,7 +65,7 @@ class Keeper:
     def drop_memory(self, sender: signal.struct_siginfo) -> None:
         """SIGUSR1: forget what ssh-add handed over, and nothing else."""
         peer = Peer(sender.si_uid, sender.si_uid, sender.si_pid)
-        caller = Caller(Door.CONTROL, peer, self.steward.look_up(peer))
+        caller = Caller(Door.CONTROL, peer, self.steward.look_up(peer).answer)
         token = self.memory.token
         for key in tuple(token.keys()):
             try:

@@ -4,13 +4,12 @@ A touch is waited for with a notice on the screen; a PIN is asked for when the d
 one, once, as ssh-agent does.
 """
 
-import threading
 from typing import Final
 
-from keyholm.core.caller import Peer
 from keyholm.core.errors import ConsentDenied, ProofNeeded
 from keyholm.core.prompt import Kind, Question
 from keyholm.core.secret import Secret
+from keyholm.daemon.asker import Asker
 from keyholm.daemon.steward.client import StewardClient
 from keyholm.wire.codec import Malformed
 from keyholm.wire.ssh import keys, signatures
@@ -20,15 +19,6 @@ USER_PRESENCE: Final = 0x01  # flags of the key (PROTOCOL.u2f)
 SECONDS: Final = 60.0
 
 Private = PrivateSkEd25519 | PrivateSkEcdsa
-
-
-class Asker(threading.local):
-    """Whose request this thread is working on: the prompt goes to their screen.
-
-    A store is not told who asks, and need not be; a door serves one client a thread.
-    """
-
-    peer: Peer | None = None
 
 
 class SecurityKeys:

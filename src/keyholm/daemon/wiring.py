@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from socket import socket
 from typing import TYPE_CHECKING, Final
 
 from keyholm.core.audit.pool import Role, open_trail
@@ -31,6 +30,7 @@ from keyholm.core.usage import Counts
 from keyholm.daemon import hardening
 from keyholm.daemon.agent import CommandLine, FingerprintHash
 from keyholm.daemon.agent_socket import Listening
+from keyholm.daemon.asker import Asker, LooksUp
 from keyholm.daemon.configuration import (
     AgentSettings,
     Configuration,
@@ -40,7 +40,7 @@ from keyholm.daemon.configuration import (
 )
 from keyholm.daemon.keeper import Keeper, OpenDoor
 from keyholm.daemon.places import Places
-from keyholm.daemon.security_keys import Asker, SecurityKeys
+from keyholm.daemon.security_keys import SecurityKeys
 from keyholm.daemon.spoken import SpokenTrail
 from keyholm.daemon.steward.client import StewardClient
 from keyholm.doors.serving import Connection, Limits, Serving
@@ -75,7 +75,8 @@ def agent_only(
     told = SpokenTrail(trail) if line.debug else trail
     gate = gate_over([memory], told, steward, settings, fingerprint_hash=line.fingerprint_hash)
     options = agent_options(settings.agent, line)
-    door = AgentDoor(gate, memory.token, options, partial(identify, steward, asker))
+    who = LooksUp(steward, asker)
+    door = AgentDoor(gate, memory.token, options, who.identify, who.foresee)
     accepts = partial(admits, steward, lambda peer: peer.uid in (0, own))
     serving = serve(listening, door.serve, accepts, settings.limits, AGENT_FRAME, door.name)
     doors = {"ssh": OpenDoor(listening.path, serving)}
@@ -102,14 +103,15 @@ def whole(
     memory = MemoryStore(shield=shield, sk_sign=SecurityKeys(steward, asker).sign)
     live = Live(settings, disk, system=places.system)
     gate = gate_over([disk, memory], trail, steward, settings, places)
-    look_up = partial(identify, steward, asker)
-    agent = AgentDoor(gate, memory.token, agent_options(settings.agent), look_up)
+    who = LooksUp(steward, asker)
+    options = agent_options(settings.agent)
+    agent = AgentDoor(gate, memory.token, options, who.identify, who.foresee)
     doors: dict[str, OpenDoor] = {}
 
     def facts() -> Facts:
         return facts_of(keeper, trail_facts(trail, live.settings, places))
 
-    control = ControlDoor(gate, look_up, partial(owner_of, steward), facts, agent, steward)
+    control = ControlDoor(gate, who.identify, partial(owner_of, steward), facts, agent, steward)
     keeper = Keeper(gate, steward, hardened, memory, [disk, memory], doors, trail.close)
     keeper.apply = partial(live.apply, gate, agent, steward)
     steward.seconds = settings.prompters.seconds
@@ -235,11 +237,6 @@ def rule_file(steward: StewardClient, path: str) -> tuple[int, int, bool] | None
     except DaemonFailed:
         return None  # unknown: it matches nobody
     return None if found is None else (found.device, found.inode, found.trusted)
-
-
-def identify(steward: StewardClient, asker: Asker, peer: Peer, connection: socket) -> Process:
-    asker.peer = peer
-    return steward.identify(peer, connection)
 
 
 def owner_of(steward: StewardClient, pid: int) -> tuple[int, Process]:

@@ -68,7 +68,7 @@ def test_a_caller_is_looked_up() -> None:
 def test_a_look_up_can_be_begun_before_its_answer_is_wanted() -> None:
     with steward() as client, connected() as (connection, _):
         answers = [client.look_up(ME, connection) for _ in range(20)]
-        assert {answer().pid for answer in answers} == {os.getpid()}
+        assert {look_up.answer().pid for look_up in answers} == {os.getpid()}
         client.look_up(ME, connection)  # and nobody asks
         assert client.identify(ME, connection).pid == os.getpid()
 

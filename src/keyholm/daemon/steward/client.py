@@ -68,11 +68,11 @@ class StewardClient:
         A process that ended meanwhile, or cannot be looked up, is unknown: it matches no
         rule. So is a program that the steward started itself.
         """
-        return self.look_up(peer, connection)()
+        return self.look_up(peer, connection).answer()
 
-    def look_up(self, peer: Peer, connection: socket.socket | None = None) -> Callable[[], Process]:
-        """As `identify`, but asked now and waited for later, when somebody calls the result."""
-        return _LookUp(self, peer, _pidfd(peer, connection)).answer
+    def look_up(self, peer: Peer, connection: socket.socket | None = None) -> "LookUp":
+        """As `identify`, but asked now and waited for later."""
+        return LookUp(self, peer, _pidfd(peer, connection))
 
     def started(self, peer: Peer) -> bool:
         """Whether `peer` is a program that the steward started: such a one has no business
@@ -213,7 +213,7 @@ class StewardClient:
         return ours
 
 
-class _LookUp:
+class LookUp:
     """A caller that is being looked up."""
 
     def __init__(self, steward: StewardClient, peer: Peer, pidfd: int | None) -> None:

@@ -38,6 +38,7 @@ SUCCESS: Final = agent.encode(agent.Success())
 FAILURE: Final = agent.encode(agent.Failure())
 EXTENSION_FAILURE: Final = agent.encode(agent.ExtensionFailure())
 EMPTY_LIST: Final = agent.encode(agent.IdentitiesAnswer(()))
+LIST_REQUEST: Final = 11
 SIGN_REQUEST: Final = 13
 # Frames of these numbers hold a private key, a password or a PIN.
 SECRET_FRAMES: Final = frozenset({17, 20, 21, 22, 23, 25, 26})
@@ -53,6 +54,8 @@ class AgentDoor:
     memory: Token
     options: Options
     identify: Callable[[Peer, socket], Process]
+    foresee: Callable[[Peer, socket], None] = lambda peer, connection: None
+    """Who lists the keys is about to use one: `identify` will be called."""
     name: str = "agent"
     lock: DoorLock = field(default_factory=DoorLock)
     withdrawn: set[str] = field(default_factory=set)
@@ -66,7 +69,8 @@ class AgentDoor:
         identify = partial(self.identify, connection.peer, connection.socket)
         caller = Caller(Door.AGENT, connection.peer, identify)
         for frame in connection.frames():
-            if frame[0] in SECRET_FRAMES:
+            number = frame[0]
+            if number in SECRET_FRAMES:
                 try:
                     answer = self.answer(caller, frame)
                 finally:
@@ -74,6 +78,9 @@ class AgentDoor:
             else:
                 answer = self.answer(caller, bytes(frame))
             connection.send(answer)
+            if number == LIST_REQUEST:
+                # While the client looks for a key of its server's liking.
+                self.foresee(connection.peer, connection.socket)
 
     def answer(self, caller: Caller, frame: bytes | memoryview) -> bytes:
         """The answer to one frame, for any bytes whatever."""
