@@ -103,6 +103,10 @@ class Entries:
         """What the journal says, nothing of which is verified, and its lines."""
         self.damage, self.bad = [], {}
         try:
+            files.check_folder(self.folder.path)
+        except KeyholmError as error:
+            self.damage.append(error.what)
+        try:
             contents = self.journal.read()
         except KeyholmError as error:
             self.damage.append(error.what)
