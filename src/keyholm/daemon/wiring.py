@@ -99,8 +99,9 @@ def whole(
     trail = trail_of(places, settings, "serve", steward)
     asker = Asker()
     shield = Shield(idle=settings.memory.shield_seconds)
-    disk = DiskStore(places.store, shield=shield)
-    memory = MemoryStore(shield=shield, sk_sign=SecurityKeys(steward, asker).sign)
+    sk_sign = SecurityKeys(steward, asker).sign
+    disk = DiskStore(places.store, shield=shield, sk_sign=sk_sign)
+    memory = MemoryStore(shield=shield, sk_sign=sk_sign)
     live = Live(settings, disk, system=places.system)
     gate = gate_over([disk, memory], trail, steward, settings, places)
     who = LooksUp(steward, asker)
