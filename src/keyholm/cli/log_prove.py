@@ -68,9 +68,9 @@ def _check_proof(arguments: Namespace, directory: Path) -> int:
     except BadNote as error:
         sys.stderr.write(f"keyholm: This proof does not hold: {printable(str(error))}.\n")
         return DATA
-    print(record.decode())
+    print(printable(record.decode(errors="replace")))
     return 0
 
 
 def _vkeys(paths: list[Path], name: str) -> list[str]:
-    return [(path / name).read_text().rstrip("\n") for path in paths if (path / name).exists()]
+    return [read(str(path / name)).decode("ascii", "replace").rstrip("\n") for path in paths]

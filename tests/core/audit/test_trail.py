@@ -120,6 +120,14 @@ def test_a_checkpoint_signs_the_tree_of_all_records(trail: Trail, tmp_path: Path
     assert checkpoint.root == tree.root()
 
 
+def test_nothing_is_signed_that_is_not_on_the_disk(tmp_path: Path) -> None:
+    with open_trail(tmp_path, "serve", settings=SELDOM) as trail:
+        trail.append(operation())
+        trail.checkpoint()
+        status = trail.status()
+    assert status.signed == status.synced == 3
+
+
 def test_a_trail_that_is_left_alone_sleeps(trail: Trail, tmp_path: Path) -> None:
     until(lambda: trail._background.is_idle)
     written = (tmp_path / "serve-0" / "checkpoints").stat().st_size

@@ -95,6 +95,9 @@ class Folder:
                 parts.append(part)
                 start += len(part)
             return b"".join(parts)
+        except OSError as error:
+            error.filename = name  # the system only knows the descriptor
+            raise
         finally:
             os.close(fd)
 

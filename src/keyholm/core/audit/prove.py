@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
+from keyholm.core.audit.decoding import decode
 from keyholm.core.audit.folder import CHECKPOINT, VKEY, Folder, segment_name
 from keyholm.core.audit.frame import records
 from keyholm.core.audit.note import (
@@ -24,7 +23,7 @@ from keyholm.core.audit.note import (
 from keyholm.core.audit.records import Segment
 from keyholm.core.audit.recovery import damaged
 from keyholm.core.audit.tree import Leaves, Tree, leaf_hash, root_from_inclusion
-from keyholm.core.errors import BadRequest
+from keyholm.core.errors import BadRequest, TrailUnavailable
 
 MAGIC: Final = "c2sp.org/tlog-proof@v1"
 _HEAD: Final = re.compile(
@@ -47,8 +46,13 @@ def prove(path: Path, number: int) -> str:
             )
         leaves = Leaves([leaf_hash(record) for record in stored], before)
         hashes = leaves.inclusion(number, size)
-    except (BadNote, ValueError) as error:
+    except ValueError as error:
         raise damaged(folder, "its proof", str(error)) from error
+    except OSError as error:
+        raise TrailUnavailable(
+            f"{path / str(error.filename)} cannot be read: {error.strerror}.",
+            remedy="Read it as the user whose trail it is.",
+        ) from error
     finally:
         folder.close()
     record = base64_of(stored[number - before.size])
@@ -62,7 +66,7 @@ def _stored(folder: Folder) -> tuple[Tree, list[bytes]]:
     found = [record for first in folder.segments() for record in _records_of(folder, first)]
     if not found:
         return Tree(), []
-    segment = msgspec.json.decode(found[0], type=Segment)
+    segment = decode(found[0], Segment)
     return Tree(folder.segments()[0], map(bytes.fromhex, segment.peaks)), found
 
 

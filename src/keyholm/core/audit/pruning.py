@@ -4,8 +4,7 @@ The record is signed before anything is deleted. It has the tree of what is gone
 the rest verifies, and proofs about it can be made, as before.
 """
 
-import msgspec
-
+from keyholm.core.audit.decoding import decode
 from keyholm.core.audit.folder import CHECKPOINTS, Folder, segment_name
 from keyholm.core.audit.frame import records
 from keyholm.core.audit.records import Pruned, Segment
@@ -19,15 +18,24 @@ def plan(folder: Folder, keep: int) -> Pruned | None:
     gone = 0
     while gone < len(firsts) - 1 and sum(sizes[gone:]) > keep:
         gone += 1
-    first = next(records(folder.read(segment_name(firsts[gone])) or b""), None) if gone else None
-    if first is None:
+    peaks = _peaks(folder, firsts[gone]) if gone else None
+    if peaks is None:
         return None  # there is nothing to do, or damage that must not be made greater
     return Pruned(
         first=firsts[gone],
         segments=tuple(map(segment_name, firsts[:gone])),
         bytes=sum(sizes[:gone]),
-        peaks=msgspec.json.decode(first[1], type=Segment).peaks,
+        peaks=peaks,
     )
+
+
+def _peaks(folder: Folder, first: int) -> tuple[str, ...] | None:
+    """The tree that the segment begins with, if it begins as a segment should."""
+    try:
+        _, record = next(records(folder.read(segment_name(first)) or b""))
+        return decode(record, Segment).peaks
+    except (StopIteration, ValueError):
+        return None
 
 
 def carry_out(folder: Folder, pruned: Pruned) -> None:

@@ -8,15 +8,14 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import msgspec
-
+from keyholm.core.audit.decoding import fields_of, head_of
 from keyholm.core.audit.folder import Folder, segment_name
 from keyholm.core.audit.frame import HEADER, is_zero, next_sound, records
+from keyholm.core.errors import TrailUnavailable
 
 Fields = dict[str, Any]
-_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 @dataclass(slots=True)
@@ -65,8 +64,11 @@ class Reader:
     def skip_before(self, time: int) -> None:
         """Begin with the segment in which the first record since `time` can be."""
         for first in self._folder.segments():
-            found = next(self._records_of(first), None)
-            if found is None or _decode(found)["t_wall"] >= time:
+            try:
+                begun = head_of(next(self._records_of(first))).t_wall
+            except (StopIteration, ValueError):
+                break
+            if begun >= time:
                 break
             self._segment, self._offset = first, 0
 
@@ -76,14 +78,16 @@ class Reader:
                 continue
             if first != self._segment:
                 self._segment, self._offset = first, 0
-            data = self._folder.read(segment_name(first), self._offset) or b""
+            data = self._data(first, self._offset)
             end: int | None = 0
             read_to = 0
             while end is not None:
                 read_to = end
                 for at, raw in records(data, end):
                     read_to = at + HEADER.size + len(raw)
-                    yield self._entry(raw, _decode(raw))
+                    entry = self._entry(raw)
+                    if entry is not None:
+                        yield entry
                 end = self._after_damage(data, read_to)
             self._offset += read_to
 
@@ -107,12 +111,26 @@ class Reader:
         )
 
     def _records_of(self, first: int) -> Iterator[bytes]:
-        data = self._folder.read(segment_name(first)) or b""
-        return (raw for _, raw in records(data))
+        return (raw for _, raw in records(self._data(first)))
+
+    def _data(self, first: int, start: int = 0) -> bytes:
+        name = segment_name(first)
+        try:
+            return self._folder.read(name, start) or b""
+        except OSError as error:
+            raise TrailUnavailable(
+                f"{self._folder.path / name} cannot be read: {error.strerror}.",
+                remedy="Read it as the user whose trail it is.",
+            ) from error
 
     # --- what records say of each other --------------------------------------------------------
 
-    def _entry(self, raw: bytes, fields: Fields) -> Entry:
+    def _entry(self, raw: bytes) -> Entry | None:
+        try:
+            fields = fields_of(raw)
+        except ValueError:
+            self.unreadable += len(raw)  # a sound frame around something else
+            return None
         entry = Entry(self.name, raw, fields)
         event = fields["event"]
         if event == "session":
@@ -131,6 +149,8 @@ class Reader:
         if not isinstance(number, int) or number <= 0:
             return {}
         if number not in known:
-            raw = self.record(number)
-            known[number] = _decode(raw) if raw is not None else {}
+            try:
+                known[number] = fields_of(self.record(number) or b"")
+            except ValueError:
+                known[number] = {}  # pruned, or damaged
         return known[number]

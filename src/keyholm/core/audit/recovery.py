@@ -13,6 +13,7 @@ from hashlib import sha256
 
 import msgspec
 
+from keyholm.core.audit.decoding import decode
 from keyholm.core.audit.folder import CHECKPOINT, CHECKPOINTS, STATE, Folder, segment_name
 from keyholm.core.audit.frame import HEADER, is_zero, next_sound, records
 from keyholm.core.audit.note import BadNote, Checkpoint, VerifyingKey, open_note
@@ -59,9 +60,6 @@ class _Facts(msgspec.Struct, gc=False):
     event: str
     boot_id: str = ""
     peaks: tuple[str, ...] = ()
-
-
-_facts = msgspec.json.Decoder(_Facts)
 
 
 def damaged(folder: Folder, place: str, why: str) -> TrailDamaged:
@@ -183,8 +181,8 @@ def _follow(folder: Folder, end: End, at: int, record: bytes) -> None:
 
 def _facts_of(folder: Folder, first: int, at: int, record: bytes) -> _Facts:
     try:
-        return _facts.decode(record)
-    except msgspec.MsgspecError as error:
+        return decode(record, _Facts)
+    except ValueError as error:
         raise damaged(folder, f"{segment_name(first)}, byte {at}", str(error)) from error
 
 

@@ -6,6 +6,7 @@ segment is read from its start; with it only what came after.
 
 import msgspec
 
+from keyholm.core.audit.decoding import decode
 from keyholm.core.audit.note import BadNote, SigningKey, VerifyingKey, open_note, sign_note
 from keyholm.core.audit.tree import Tree
 
@@ -31,8 +32,8 @@ def read_state(note: bytes, vkey: VerifyingKey) -> State:
     if name != f"{vkey.name}/state":
         raise BadNote("this is not the state of this trail")
     try:
-        state = msgspec.json.decode(body, type=State)
+        state = decode(body.encode(), State)
         state.tree()
-    except (msgspec.MsgspecError, ValueError) as error:
+    except ValueError as error:
         raise BadNote(f"the state is malformed: {error}") from error
     return state

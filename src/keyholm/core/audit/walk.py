@@ -4,9 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Final, NoReturn, TypeVar
 
-import msgspec
-
 from keyholm.core.audit.claims import Claim
+from keyholm.core.audit.decoding import decode, head_of
 from keyholm.core.audit.folder import Folder, segment_name
 from keyholm.core.audit.frame import HEADER, is_zero, next_sound, records
 from keyholm.core.audit.note import VerifyingKey
@@ -27,7 +26,6 @@ from keyholm.core.audit.state import State
 from keyholm.core.audit.tree import Tree, leaf_hash
 
 R = TypeVar("R", bound=Record)
-_head: Final = msgspec.json.Decoder(Head)
 _LOOKS: Final = 3  # at a tail that is being written while we read
 _PAUSE: Final = 0.05
 
@@ -92,8 +90,8 @@ class Walk:
         try:
             self._base = self._facts(found[1], Segment).peaks
             self._tree = Tree(first, map(bytes.fromhex, self._base))
-            self._last = bytes.fromhex(_head.decode(found[1]).prev)
-        except (ValueError, msgspec.MsgspecError) as error:
+            self._last = bytes.fromhex(head_of(found[1]).prev)
+        except ValueError as error:
             self._damaged(str(error))
 
     def _segment(self, *, is_last: bool) -> None:
@@ -115,8 +113,8 @@ class Walk:
 
     def _record(self, record: bytes) -> None:
         try:
-            head = _head.decode(record)
-        except msgspec.MsgspecError as error:
+            head = head_of(record)
+        except ValueError as error:
             self._damaged(f"it cannot be read: {error}")
         number = self._tree.size
         if head.v != FORMAT:
@@ -205,6 +203,6 @@ class Walk:
 
     def _facts(self, record: bytes, kind: type[R]) -> R:
         try:
-            return msgspec.json.decode(record, type=kind)
-        except msgspec.MsgspecError as error:
+            return decode(record, kind)
+        except ValueError as error:
             self._damaged(f"it cannot be read: {error}")

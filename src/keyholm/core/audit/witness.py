@@ -12,7 +12,7 @@ from typing import Final
 from keyholm.core.errors import KeyholmError
 
 Tell = Callable[[bytes], None]
-"""Takes a checkpoint; raises a KeyholmError if the witness did not."""
+"""Takes a checkpoint; raises a KeyholmError or OSError if the witness did not."""
 
 LAST_WAIT: Final = 2.0  # seconds that closing waits for the last checkpoint to be taken
 
@@ -43,8 +43,8 @@ class Postman:
         while (checkpoint := self._next()) is not None:
             try:
                 self._tell(checkpoint)
-            except KeyholmError as error:
-                self._turn(failing=True, why=error.what)
+            except (KeyholmError, OSError) as error:
+                self._turn(failing=True, why=str(error))
             else:
                 self._turn(failing=False, why="")
 
