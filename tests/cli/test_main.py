@@ -103,9 +103,10 @@ def test_options_are_not_cut_short(capsys: pytest.CaptureFixture[str]) -> None:
     assert "do: keyholm list --help" in capsys.readouterr().err
 
 
-def test_a_reader_that_has_enough_is_no_failure(tmp_path: Path) -> None:
-    script = f"{sys.executable} -m keyholm.cli.main schema | head -1"
-    done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", script], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "{\n", "")
+def test_a_reader_that_has_enough_is_no_failure() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as stdout:
+        command = [sys.executable, "-m", "keyholm.cli.main", "schema"]
+        done = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -71,15 +71,15 @@ def test_two_keys_of_one_file_name_have_two_files(tmp_path: Path) -> None:
 
 
 def test_what_is_written_is_what_ssh_reads(tmp_path: Path) -> None:
-    folder = tmp_path / "with space" / "keyholm"
-    paths = _write_public(str(folder), [key("100%")])
-    _write_config(str(folder), {"server": block(Entry("server", ("100%",)), paths)})
+    folder = tmp_path / "100% of space" / "keyholm"
+    paths = _write_public(str(folder), [key("laptop")])
+    _write_config(str(folder), {"server": block(Entry("server", ("laptop",)), paths)})
     command = ["ssh", "-G", "-F", str(folder.parent / "config"), "server"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     told = dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
     assert told["identitiesonly"] == "yes"
     # ssh -G shows the value before its tokens are expanded.
-    assert told["identityfile"].replace("%%", "%") == paths["100%"]
+    assert told["identityfile"] == paths["laptop"].replace("%", "%%")
 
 
 def test_hosts_that_are_not_given_are_kept_and_every_host_comes_last(tmp_path: Path) -> None:

@@ -515,6 +515,14 @@ def test_a_refusal_is_told_although_the_daemon_hung_up_on_the_rest(house: House)
         house.client().call("status", secrets=[b"x"] * 4, blobs=[bytes(1 << 20)])
 
 
+def test_a_reply_that_is_too_long_is_not_waited_for() -> None:
+    here, there = socket.socketpair()
+    with here, there, Client(here) as client:
+        there.sendall(b"\xff\xff\xff\xff")
+        with pytest.raises(errors.DaemonFailed, match="a reply of 4294967295 bytes"):
+            client.status()
+
+
 @pytest.mark.parametrize(
     "reply",
     [b"", b"\0\0\0\2{", b"\0\0\0\1x", b"\xff\xff\xff\xff", frame([]), frame({"secrets": ["x"]})],

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from keyholm.cli.parser import Subparsers
 
 EVERY_HOST: Final = "*"
-INCLUDE: Final = "Include {path}\n"
+INCLUDED: Final = "keyholm/config"
 HEAD: Final = (
     "# Written by `keyholm ssh-config --write`, which keeps the hosts that it is not given.\n"
 )
@@ -54,7 +54,8 @@ def run(arguments: Namespace) -> int:
         keys = client.keys()
     if not keys:
         raise BadRequest("There are no keys yet.", remedy="`keyholm new NAME` makes one.")
-    folder = os.path.join(os.path.expanduser(arguments.folder), "keyholm")
+    above = os.path.abspath(os.path.expanduser(arguments.folder))
+    folder = os.path.join(above, "keyholm")
     entries = entries_of(arguments.hosts, [key["name"] for key in keys])
     paths = _write_public(folder, keys)
     blocks = {entry.host: block(entry, paths) for entry in entries}
@@ -64,7 +65,7 @@ def run(arguments: Namespace) -> int:
         hosts = {entry.host: list(entry.keys) for entry in entries}
         print_json({"agent": door_path("ssh"), "files": paths, "hosts": hosts})
     elif arguments.write:
-        print(f"{os.path.join(folder, 'config')} is written; ~/.ssh/config includes it.")
+        print(f"{folder}/config is written; {above}/config includes it.")
     else:
         sys.stdout.write("\n".join(blocks.values()))
     return 0
@@ -94,8 +95,10 @@ def block(entry: Entry, paths: dict[str, str]) -> str:
 
 
 def _quoted(path: str) -> str:
-    # ssh expands %-tokens in these values, and takes what is in double quotes as one word.
-    path = path.replace("%", "%%")
+    return _as_one_word(path.replace("%", "%%"))  # ssh expands %-tokens in these values
+
+
+def _as_one_word(path: str) -> str:
     return f'"{path}"' if any(letter.isspace() for letter in path) else path
 
 
@@ -130,7 +133,11 @@ def _write_config(folder: str, blocks: dict[str, str]) -> None:
     ordered = sorted(kept.items(), key=lambda item: item[0] == EVERY_HOST)
     text = HEAD + "".join(f"\n{text}" for _, text in ordered)
     files.replace(path, text, files.PRIVATE)
-    _include(os.path.realpath(os.path.join(os.path.dirname(folder), "config")), path)
+    above = os.path.dirname(folder)
+    # In ~/.ssh a name is enough. Else the whole path, in which old versions expand nothing.
+    known = os.path.realpath(above) == os.path.realpath(os.path.expanduser("~/.ssh"))
+    named = INCLUDED if known else _as_one_word(path)
+    _include(os.path.realpath(os.path.join(above, "config")), f"Include {named}\n")
 
 
 def _blocks_in(path: str) -> dict[str, str]:
@@ -143,9 +150,8 @@ def _blocks_in(path: str) -> dict[str, str]:
     return found
 
 
-def _include(config: str, path: str) -> None:
+def _include(config: str, line: str) -> None:
     """Put the line at the top of the user's configuration: below a `Host` it would be part of it."""
-    line = INCLUDE.format(path=_quoted(path))
     before = ""
     mode = files.PRIVATE
     if os.path.exists(config):
