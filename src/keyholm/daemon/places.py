@@ -9,6 +9,7 @@ A folder that somebody else owns or can write to, or that is a symbolic link, is
 lies in it could be replaced under our hands. A home that is not there is never made.
 """
 
+import errno
 import os
 import stat
 import tempfile
@@ -141,8 +142,10 @@ def _make_parents(folder: Path) -> None:
     while not above.exists():
         missing.append(above)
         above = above.parent
-    if missing and (above.parent == above or not _is_ours(above)):
-        raise FileNotFoundError(2, "there is no such home", str(missing[-1]))
+    if missing and not _is_ours(above):
+        raise PermissionError(errno.EPERM, f"{above} is not yours", str(missing[-1]))
+    if missing and above.parent == above:
+        raise FileNotFoundError(errno.ENOENT, "there is no such home", str(missing[-1]))
     for parent in reversed(missing):
         parent.mkdir(mode=PRIVATE, exist_ok=True)
 

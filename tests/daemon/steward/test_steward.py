@@ -239,6 +239,19 @@ def test_an_error_that_wants_to_know_more_keeps_its_sentence() -> None:
         client.ask(CONFIRM)
 
 
+def test_a_handler_that_breaks_costs_its_request_and_nothing_else() -> None:
+    def breaks(
+        request: messages.Ask, secret: Secret | None, channel: socket.socket
+    ) -> tuple[messages.Message, None]:
+        raise ZeroDivisionError
+
+    with steward({messages.Ask: breaks}) as client, connected() as (connection, _):
+        with pytest.raises(DaemonFailed, match="failed at this"):
+            client.ask(CONFIRM)
+        assert client.alive
+        assert client.identify(ME, connection).pid == os.getpid()
+
+
 def test_without_a_steward_callers_are_unknown_and_questions_fail_with_a_sentence() -> None:
     with steward() as client, connected() as (connection, _):
         os.kill(client.pid, signal.SIGKILL)

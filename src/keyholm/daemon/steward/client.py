@@ -15,7 +15,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -34,6 +34,7 @@ SLACK: Final = 10.0
 
 Reply = TypeVar("Reply", bound=messages.Message)
 GONE: Final = "The helper process that looks up callers and asks people has ended."
+FAILED: Final = "The helper process that looks up callers and asks people failed at this."
 RESTART: Final = "Restart keyholm; `keyholm status` shows whether it is there."
 
 
@@ -45,17 +46,18 @@ class StewardClient:
         self.seconds = 60.0  # that a question waits for its answer (prompters.seconds)
         self._master = master
         self._idle: list[socket.socket] = []
-        self._alive = True
         self._running = 0  # requests that may have started a program
         self._lock = threading.Lock()
 
     @property
     def alive(self) -> bool:
-        return self._alive
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:
+            return False
 
     def close(self) -> None:
         """The steward ends when it sees this."""
-        self._alive = False
         self._master.close()
         while self._idle:
             self._idle.pop().close()
@@ -161,10 +163,22 @@ class StewardClient:
         self._idle.append(channel)
         return reply
 
+    def forget(self, channel: socket.socket) -> None:
+        """The answer to what was begun is not wanted any more."""
+        try:
+            channel.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except OSError:
+            channel.close()  # it is not there yet: nobody waits for it
+            return
+        with suppress(errors.DaemonFailed):
+            self.finish(channel)
+
     def _gone(self, channel: socket.socket) -> errors.DaemonFailed:
         channel.close()
-        self._alive = False
-        return errors.DaemonFailed(GONE, remedy=RESTART)
+        return self._failure()
+
+    def _failure(self) -> errors.DaemonFailed:
+        return errors.DaemonFailed(FAILED if self.alive else GONE, remedy=RESTART)
 
     def _slow(
         self,
@@ -183,8 +197,7 @@ class StewardClient:
             except TimeoutError as error:
                 raise errors.DaemonFailed("The helper process did not answer in time.") from error
             except (HungUp, Malformed) as error:
-                self._alive = False
-                raise errors.DaemonFailed(GONE, remedy=RESTART) from error
+                raise self._failure() from error
         return _expect(reply, kind), answer
 
     @contextmanager
@@ -205,8 +218,7 @@ class StewardClient:
             self._master.sendmsg([b"\0"], rights)
         except OSError as error:
             ours.close()
-            self._alive = False
-            raise errors.DaemonFailed(GONE, remedy=RESTART) from error
+            raise self._failure() from error
         finally:
             theirs.close()
         ours.settimeout(QUICK)
@@ -246,10 +258,9 @@ class LookUp:
             self._pidfd = None
 
     def __del__(self) -> None:
-        # Nobody asked; a channel with an answer in it is of no use to another request.
         self._forget()
         if self._channel is not None:
-            self._channel.close()
+            self._steward.forget(self._channel)
 
 
 class Shown:
