@@ -1,5 +1,6 @@
 """A control door on a real socket over a real disk store, for tests of the door and of the API."""
 
+import os
 import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from keyholm.client import Client, connect
-from keyholm.core.caller import Executable, Peer, Process
+from keyholm.core.caller import Executable, Process
 from keyholm.core.certificates import Certificates
 from keyholm.core.consent import Consent
 from keyholm.core.gate import Gate
@@ -92,7 +93,7 @@ class House:
         self.door.serve(connection)
 
     def _look_up(self, pid: int) -> tuple[int, Process]:
-        uid = self.asked_uid if self.asked_uid is not None else Peer(0, 0, 0).uid
+        uid = os.getuid() if self.asked_uid is None else self.asked_uid
         return uid, replace(self.process, pid=pid)
 
     def _facts(self) -> Facts:
