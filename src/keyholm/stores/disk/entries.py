@@ -187,6 +187,8 @@ class Entries:
         head = Head(self._store, self._token, name, generation, facts)
         content = entry.encode(head, private, self.keys.wrap)
         new = self.folder.new(name, generation)
+        with suppress(OSError):
+            new.unlink(missing_ok=True)  # of a write that failed
         files.write_new(new, content)
         version = Version(generation, entry.hash_of(content))
         previous = before.file if before and name not in self.bad else None

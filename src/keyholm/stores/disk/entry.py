@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidTag
 
 from keyholm.core.errors import BadPolicy, StoreDamaged
 from keyholm.core.model import Key, KeyId, Origin, Place
-from keyholm.core.policy import Policy, parse
+from keyholm.core.policy import Policy, parse, write
 from keyholm.core.secret import Secret
 from keyholm.stores.disk import crypto
 from keyholm.stores.disk.line import read as read_line
@@ -94,6 +94,18 @@ def parsed_policy(text: str) -> Policy:
         return parse(text)
     except BadPolicy as error:
         raise ValueError(error.what) from error
+
+
+def written_policy(policy: Policy) -> str:
+    """The text that is kept. Raises `BadPolicy` where it could not be read again."""
+    text = write(policy)
+    try:
+        if parsed_policy(text) == policy:
+            return text
+        why = "it reads as another one"
+    except ValueError as error:
+        why = str(error)
+    raise BadPolicy(f"This policy cannot be kept: {why}", remedy="Write it in fewer rules.")
 
 
 def hash_of(content: bytes) -> str:

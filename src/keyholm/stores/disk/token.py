@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from keyholm.core.errors import (
+    AlgorithmUnsupported,
     AlreadyExists,
     BadRequest,
     KeyholmError,
@@ -18,7 +19,7 @@ from keyholm.core.errors import (
     PolicyForbids,
 )
 from keyholm.core.model import Input, Key, Mechanism, NewKey, Origin
-from keyholm.core.policy import Policy, write
+from keyholm.core.policy import Policy
 from keyholm.core.secret import Secret
 from keyholm.core.store import (
     BacksUp,
@@ -45,10 +46,12 @@ from keyholm.stores.software.plain import plain_form, released, wiped
 from keyholm.stores.software.shield import Shielded
 from keyholm.wire.codec import Reader
 from keyholm.wire.ssh import keys
-from keyholm.wire.ssh.keys import SkEcdsa, SkEd25519
+from keyholm.wire.ssh.keys import Dsa, Rsa, SkEcdsa, SkEd25519
 from keyholm.wire.ssh.private_keys import PRIVATE, Private, PrivateWithCertificate, write_file
 
 MAX_LABEL: Final = 1024
+RSA_SMALLEST: Final = 2048
+_NEW_KEY: Final = "Make a new one, for instance by `keyholm new NAME --type ed25519`."
 LOOK_AGAIN: Final = 60.0  # seconds between two readings of every file
 
 
@@ -114,6 +117,7 @@ class DiskToken(LockedToken, Signs, Generates, Imports, Exports, Destroys, Descr
 
     def close(self) -> None:
         with self.lock_:
+            self.closed = True
             self._forget()
             self._held.clear()
 
@@ -172,6 +176,7 @@ class DiskToken(LockedToken, Signs, Generates, Imports, Exports, Destroys, Descr
         if isinstance(private, PrivateWithCertificate):
             private = private.private
         self.opened()
+        _refuse_weak(private)
         software.check(private)
         facts = self._facts(private, new.label, Origin.IMPORTED, new.exportable, policy)
         return self._add(private, msgspec.structs.replace(facts, provider=new.provider))
@@ -189,7 +194,7 @@ class DiskToken(LockedToken, Signs, Generates, Imports, Exports, Destroys, Descr
             exportable,
             round(self.settings.wall(), 3),
             0,
-            write(policy),
+            entry.written_policy(policy),
         )
 
     def _add(self, private: Private, facts: Facts) -> Key:
@@ -241,7 +246,7 @@ class DiskToken(LockedToken, Signs, Generates, Imports, Exports, Destroys, Descr
     def set_policy(self, key: Key, policy: Policy) -> Key:
         with self.lock_:
             held = self._find(key)
-            facts = msgspec.structs.replace(held.facts, policy=write(policy))
+            facts = msgspec.structs.replace(held.facts, policy=entry.written_policy(policy))
             changed = self._rewrite(held, facts)
         self._changed(Change.KEYS_CHANGED)
         return changed
@@ -293,6 +298,15 @@ class DiskToken(LockedToken, Signs, Generates, Imports, Exports, Destroys, Descr
         if held is None:
             raise _gone(key)
         return held
+
+
+def _refuse_weak(private: Private) -> None:
+    """What an agent may be handed for an hour is not kept for years."""
+    public = private.public
+    if isinstance(public, Dsa):
+        raise AlgorithmUnsupported("A DSA key is not kept.", remedy=_NEW_KEY)
+    if isinstance(public, Rsa) and (bits := public.modulus.bit_length()) < RSA_SMALLEST:
+        raise AlgorithmUnsupported(f"An RSA key of {bits} bits is not kept.", remedy=_NEW_KEY)
 
 
 def _decided_by_another_policy(key: Key) -> PolicyForbids:
