@@ -13,8 +13,10 @@ from keyholm.core.errors import (
     KeyholmError,
     PassphraseIncorrect,
     PolicyForbids,
+    StoreFailed,
     TokenBusy,
     TokenLocked,
+    TokenNotFound,
 )
 from keyholm.core.model import Algorithm, EdDsa, Message, NewKey
 from keyholm.core.policy import OPEN, Policy
@@ -208,3 +210,44 @@ def test_a_key_that_counted_is_not_lost_with_its_line(tmp_path: Path) -> None:
         for key in keys:
             token.sign(key, EdDsa(), MESSAGE)
     store.close()
+
+
+def test_a_token_that_was_removed_does_nothing_to_its_successor(
+    store: DiskStore, token: DiskToken
+) -> None:
+    store.remove_token(token)
+    with Secret.of(b"other") as other:
+        successor = store.make_token("main", 1000, other)
+    assert isinstance(successor, DiskToken)
+    key = successor.generate(NewKey("a key", Algorithm.ED25519), OPEN)
+
+    with Secret.of(b"right") as right, pytest.raises(StoreFailed):
+        token.unlock(right)
+    with pytest.raises(TokenLocked):
+        token.generate(NewKey("another", Algorithm.ED25519), OPEN)
+    with pytest.raises(TokenNotFound):
+        store.remove_token(token)
+    with Secret.of(b"other") as other:
+        successor.lock()
+        successor.unlock(other)
+    assert (successor.keys(), successor.damage()) == ([key], [])
+
+
+def test_one_of_many_who_make_the_same_token_makes_it(store: DiskStore) -> None:
+    outcomes: list[str] = []
+
+    def make() -> None:
+        try:
+            store.make_token("wanted", 1000, None)
+            outcomes.append("made")
+        except KeyholmError as error:
+            outcomes.append(type(error).__name__)
+
+    crowd = [threading.Thread(target=make) for _ in range(8)]
+    for each in crowd:
+        each.start()
+    for each in crowd:
+        each.join()
+    assert sorted(outcomes) == ["AlreadyExists"] * 7 + ["made"]
+    token = store.tokens()[1]
+    assert (token.locked, token.damage()) == (False, [])

@@ -11,7 +11,13 @@ from typing import Final
 
 import msgspec
 
-from keyholm.core.errors import BadRequest, KeyholmError, StoreDamaged, TokenLocked
+from keyholm.core.errors import (
+    BadRequest,
+    KeyholmError,
+    StoreDamaged,
+    StoreFailed,
+    TokenLocked,
+)
 from keyholm.core.secret import Secret
 from keyholm.core.store import Change, Event, HasSlots, Slot
 from keyholm.stores.disk import crypto, files, header, journal, recovery, slots
@@ -58,6 +64,7 @@ class LockedToken(HasSlots):
         self.name = self.label = place.name
         self.accepted_uids: frozenset[int] = frozenset()  # the configuration says who
         self.lock_ = threading.RLock()
+        self.closed = False
         self._open: _Open | None = None
         self._verifier: tuple[Secret, bytes] | None = None
         found = header.find(place)
@@ -129,6 +136,12 @@ class LockedToken(HasSlots):
                 self._remember(passphrase)
         self._changed(Change.UNLOCKED)
 
+    def unlock_by(self, kek: Secret, passphrase: Secret) -> None:
+        """A token that was made just now, with this passphrase around this KEK."""
+        with self.lock_:
+            self._unlock_with(Secret.of(kek.view))
+            self._remember(passphrase)
+
     def unlock_unguarded(self) -> None:
         """A throw-away token is open from the start."""
         kek = slots.clear_kek(self._header.slots)
@@ -149,6 +162,9 @@ class LockedToken(HasSlots):
     def _unlock_with(self, kek: Secret) -> None:
         keys = Subkeys(kek, self.uuid.encode())
         try:
+            # Another token may have its name by now, and its place.
+            if self.closed:
+                raise StoreFailed(f"The token {self.name!r} was closed.")
             written = self._authentic(keys)
             self._header = written.header
             self._open = _Open(kek, keys, written)
@@ -165,9 +181,9 @@ class LockedToken(HasSlots):
         for copy in self._copies.copies:
             if copy.is_authentic(keys.header):
                 return copy
-            self.header_damage.append(
-                f"{self.place / header.NAME} was altered by somebody who has not its key."
-            )
+            told = f"{self.place / header.NAME} was altered by somebody who has not its key."
+            if told not in self.header_damage:
+                self.header_damage.append(told)
         raise StoreDamaged(self.header_damage[-1], remedy="Restore the token from a backup.")
 
     def _heal(self, written: Written) -> None:

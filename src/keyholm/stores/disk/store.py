@@ -9,6 +9,7 @@ tokens/.NAME.gone     one that is being removed
 
 import os
 import re
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -57,6 +58,7 @@ class DiskStore(MakesTokens, Restores):
         self._listeners: list[Listener] = []
         self._tokens: dict[str, DiskToken] = {}
         self._damage: dict[str, str] = {}
+        self._making = threading.Lock()  # one token is made or removed at a time
         self._home = home.Home(place)
         self._place = place / TOKENS
         self._own_shield = Shield() if shield is None else None
@@ -125,22 +127,23 @@ class DiskStore(MakesTokens, Restores):
     def _make(
         self, name: str, owner: int, passphrase: Secret | None, saved: Iterable[Saved]
     ) -> Token:
-        self._check_name(name)
-        place, new = self._place / name, self._place / f".{name}.new"
-        _remove_tree(new)
-        try:
-            with Secret.random(crypto.KEY) as kek:
-                self._write(new, name, owner, passphrase, kek, saved)
-            new.rename(place)
-            files.sync_folder(self._place)
-        except OSError as error:
-            raise files.failed(place, "made", error) from error
-        finally:
+        with self._making, Secret.random(crypto.KEY) as kek:
+            self._check_name(name)
+            place, new = self._place / name, self._place / f".{name}.new"
             _remove_tree(new)
-        token = self._tokens[name] = DiskToken(place, self._settings, self._tell)
+            try:
+                self._write(new, name, owner, passphrase, kek, saved)
+                new.rename(place)
+                files.sync_folder(self._place)
+            except OSError as error:
+                raise files.failed(place, "made", error) from error
+            finally:
+                _remove_tree(new)
+            token = DiskToken(place, self._settings, self._tell)
+            if passphrase is not None:
+                token.unlock_by(kek, passphrase)
+            self._tokens[name] = token
         self._tell(Event(self.name, name, Change.TOKEN_CAME))
-        if passphrase is not None:
-            token.unlock(passphrase)
         return token
 
     def _write(
@@ -166,19 +169,20 @@ class DiskStore(MakesTokens, Restores):
             Entries(place, store, token).fill(head.generation, keys, saved)
 
     def remove_token(self, token: Token) -> None:
-        found = self._tokens.get(token.name)
-        if found is None:
-            raise TokenNotFound(f"There is no token {token.name!r}.")
-        gone = self._place / f".{token.name}.gone"
-        _remove_tree(gone)
-        try:
-            found.place.rename(gone)
-            files.sync_folder(self._place)
-        except OSError as error:
-            raise files.failed(found.place, "removed", error) from error
-        del self._tokens[token.name]
-        found.close()
-        _remove_tree(gone)
+        with self._making:
+            found = self._tokens.get(token.name)
+            if found is None or found is not token:
+                raise TokenNotFound(f"There is no token {token.name!r} any more.")
+            gone = self._place / f".{token.name}.gone"
+            _remove_tree(gone)
+            try:
+                found.place.rename(gone)
+                files.sync_folder(self._place)
+            except OSError as error:
+                raise files.failed(found.place, "removed", error) from error
+            del self._tokens[token.name]
+            found.close()
+            _remove_tree(gone)
         self._tell(Event(self.name, token.name, Change.TOKEN_WENT))
 
     def _check_name(self, name: str) -> None:
