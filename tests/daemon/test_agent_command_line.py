@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyholm.daemon.agent import USAGE, Fatal, Usage, lifetime, main, parse, quote
+from keyholm.daemon.agent import main, quote
+from keyholm.daemon.agent_line import USAGE, Fatal, Usage, lifetime, parse
 from keyholm.daemon.agent_socket import (
     host_hash,
     is_dead,

@@ -11,7 +11,8 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from keyholm.core.errors import KeyholmError
-from keyholm.daemon.agent import OBEYED, CommandLine, close_standard_files
+from keyholm.daemon.agent import OBEYED, close_standard_files
+from keyholm.daemon.agent_line import CommandLine
 from keyholm.daemon.agent_socket import Listening
 from keyholm.daemon.places import Places, for_agent
 from keyholm.daemon.steward.client import StewardClient

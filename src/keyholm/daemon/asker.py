@@ -1,11 +1,17 @@
 """Who asks, as the thread that serves them knows: looked up ahead of time, and remembered."""
 
+import os
 import threading
 from dataclasses import dataclass
 from socket import socket
+from typing import Final
 
 from keyholm.core.caller import Peer, Process
-from keyholm.daemon.steward.client import LookUp, StewardClient
+from keyholm.daemon.steward import pidfd
+from keyholm.daemon.steward.client import StewardClient
+from keyholm.daemon.steward.look_up import Gone, LookUp
+
+GONE: Final = -1  # instead of a handle on a process that had ended by then
 
 
 class Asker(threading.local):
@@ -15,15 +21,30 @@ class Asker(threading.local):
     """
 
     peer: Peer | None = None
-    ahead: tuple[Peer, LookUp] | None = None
+    ahead: tuple[Peer, LookUp | Gone] | None = None
+    handle: tuple[Peer, int | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LooksUp:
-    """What the doors are given to find out who is at a connection."""
+    """What the doors are given to find out who is at a connection.
+
+    `late`: the kernel has a handle on a connection's peer for as long as it is open; else
+    one is opened by number when the connection is accepted.
+    """
 
     steward: StewardClient
     asker: Asker
+    late: bool
+
+    def accepted(self, peer: Peer) -> None:
+        """Called before anything else for this peer, as soon as its connection is there."""
+        self._drop_handle()
+        if not self.late:
+            try:
+                self.asker.handle = (peer, pidfd.early(peer.pid))
+            except pidfd.Ended:
+                self.asker.handle = (peer, GONE)
 
     def identify(self, peer: Peer, connection: socket) -> Process:
         asker = self.asker
@@ -31,11 +52,24 @@ class LooksUp:
         ahead, asker.ahead = asker.ahead, None
         if ahead is not None and ahead[0] is peer:
             return ahead[1].answer()
-        return self.steward.identify(peer, connection)
+        return self._look_up(peer, connection).answer()
 
     def foresee(self, peer: Peer, connection: socket) -> None:
         """Ask now, so that the answer is there when somebody wants it."""
         asker = self.asker
         if asker.peer is not peer:
             asker.peer = peer
-            asker.ahead = (peer, self.steward.look_up(peer, connection))
+            asker.ahead = (peer, self._look_up(peer, connection))
+
+    def _look_up(self, peer: Peer, connection: socket) -> LookUp | Gone:
+        held, self.asker.handle = self.asker.handle, None
+        handle = held[1] if held is not None and held[0] is peer else None
+        if handle == GONE:
+            return Gone()
+        return self.steward.look_up(peer, connection, handle)
+
+    def _drop_handle(self) -> None:
+        held, self.asker.handle = self.asker.handle, None
+        handle = held[1] if held is not None else None
+        if handle is not None and handle != GONE:
+            os.close(handle)

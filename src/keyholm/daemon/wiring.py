@@ -28,7 +28,7 @@ from keyholm.core.recording import Recorder
 from keyholm.core.store import Change, Event, Store, Token
 from keyholm.core.usage import Counts
 from keyholm.daemon import hardening
-from keyholm.daemon.agent import CommandLine, FingerprintHash
+from keyholm.daemon.agent_line import CommandLine, FingerprintHash
 from keyholm.daemon.agent_socket import Listening
 from keyholm.daemon.asker import Asker, LooksUp
 from keyholm.daemon.configuration import (
@@ -42,6 +42,7 @@ from keyholm.daemon.keeper import Keeper, OpenDoor
 from keyholm.daemon.places import Places
 from keyholm.daemon.security_keys import SecurityKeys
 from keyholm.daemon.spoken import SpokenTrail
+from keyholm.daemon.steward import pidfd
 from keyholm.daemon.steward.client import StewardClient
 from keyholm.doors.serving import Connection, Limits, Serving
 from keyholm.doors.ssh_agent.options import Options
@@ -75,9 +76,9 @@ def agent_only(
     told = SpokenTrail(trail) if line.debug else trail
     gate = gate_over([memory], told, steward, settings, fingerprint_hash=line.fingerprint_hash)
     options = agent_options(settings.agent, line)
-    who = LooksUp(steward, asker)
+    who = LooksUp(steward, asker, pidfd.kernel_gives_them())
     door = AgentDoor(gate, memory.token, options, who.identify, who.foresee)
-    accepts = partial(admits, steward, lambda peer: peer.uid in (0, own))
+    accepts = partial(admits, who, lambda peer: peer.uid in (0, own))
     serving = serve(listening, door.serve, accepts, settings.limits, AGENT_FRAME, door.name)
     doors = {"ssh": OpenDoor(listening.path, serving)}
     return Keeper(gate, steward, hardened, memory, [memory], doors, trail.close)
@@ -104,7 +105,7 @@ def whole(
     memory = MemoryStore(shield=shield, sk_sign=sk_sign)
     live = Live(settings, disk, system=places.system)
     gate = gate_over([disk, memory], trail, steward, settings, places)
-    who = LooksUp(steward, asker)
+    who = LooksUp(steward, asker, pidfd.kernel_gives_them())
     options = agent_options(settings.agent)
     agent = AgentDoor(gate, memory.token, options, who.identify, who.foresee)
     doors: dict[str, OpenDoor] = {}
@@ -116,7 +117,7 @@ def whole(
     keeper = Keeper(gate, steward, hardened, memory, [disk, memory], doors, trail.close)
     keeper.apply = partial(live.apply, gate, agent, steward)
     steward.seconds = settings.prompters.seconds
-    accepts = partial(admits, steward, live.accepts)
+    accepts = partial(admits, who, live.accepts)
     for name, door, frame in (("ssh", agent, AGENT_FRAME), ("control", control, CONTROL_FRAME)):
         serving = serve(listening[name], door.serve, accepts, settings.limits, frame, name)
         doors[name] = OpenDoor(listening[name].path, serving)
@@ -246,10 +247,13 @@ def owner_of(steward: StewardClient, pid: int) -> tuple[int, Process]:
     return 0 if uid is None else uid, process
 
 
-def admits(steward: StewardClient, accepts: Callable[[Peer], bool], peer: Peer) -> bool:
+def admits(who: LooksUp, accepts: Callable[[Peer], bool], peer: Peer) -> bool:
+    if not accepts(peer):
+        return False
+    who.accepted(peer)
     # A program that the steward started has no business here: the pinentry of a hostile
     # configuration, or an ssh-sk-helper whose middleware went wrong.
-    return accepts(peer) and not steward.started(peer)
+    return not who.steward.started(peer)
 
 
 def serve(

@@ -18,6 +18,7 @@ from keyholm.core.caller import UNKNOWN_PROCESS, Peer, Process
 from keyholm.core.errors import DaemonFailed, NoPrompter, PinIncorrect
 from keyholm.core.prompt import Kind, Question
 from keyholm.core.secret import Secret
+from keyholm.daemon.asker import Asker, LooksUp
 from keyholm.daemon.steward import messages
 from keyholm.daemon.steward.client import StewardClient
 from keyholm.daemon.steward.identify import identify
@@ -122,15 +123,48 @@ def test_a_process_that_got_the_number_of_an_ended_caller_is_not_taken_for_it(
     if os.geteuid() != 0 or not os.access(NS_LAST_PID, os.W_OK):
         pytest.skip("contract only: the next pid can be chosen by root alone")
     with steward() as client, connected_by_another(tmp_path) as (connection, peer, program):
+        # As it is before Linux 6.5, which has no handle on the peer of a connection.
+        by_number = LooksUp(client, Asker(), late=False)
+        by_number.accepted(peer)
         program.kill()
         program.wait()
         impostor = process_with_pid(peer.pid)
         try:
             assert client.look_up_pid(peer.pid)[1].command == "sleep"
             assert client.identify(peer, connection) == UNKNOWN_PROCESS
+            assert by_number.identify(peer, connection) == UNKNOWN_PROCESS
         finally:
             impostor.kill()
             impostor.wait()
+
+
+def test_without_a_kernel_that_helps_a_caller_is_known_from_its_acceptance_on(
+    tmp_path: Path,
+) -> None:
+    with steward() as client, connected_by_another(tmp_path) as (connection, peer, program):
+        by_number = LooksUp(client, Asker(), late=False)
+        by_number.accepted(peer)
+        by_number.accepted(peer)  # of another connection of the same thread
+        assert by_number.identify(peer, connection).pid == program.pid
+        by_number.foresee(ME, connection)
+        by_number.accepted(peer)
+        program.kill()
+        program.wait()
+        assert by_number.identify(peer, connection) == UNKNOWN_PROCESS
+        by_number.accepted(peer)
+        assert by_number.identify(peer, connection) == UNKNOWN_PROCESS
+
+
+def test_who_lists_the_keys_is_looked_up_before_it_asks_for_one(tmp_path: Path) -> None:
+    with steward() as client, connected_by_another(tmp_path) as (connection, peer, program):
+        who = LooksUp(client, Asker(), late=True)
+        who.foresee(peer, connection)
+        who.foresee(peer, connection)
+        assert who.identify(peer, connection).pid == program.pid
+        # What was looked up for one client is not told of the next.
+        who.foresee(peer, connection)
+        with connected() as (ours, _):
+            assert who.identify(ME, ours).pid == os.getpid()
 
 
 def process_with_pid(pid: int) -> "subprocess.Popen[bytes]":

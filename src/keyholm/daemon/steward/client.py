@@ -10,7 +10,6 @@ human or a program is refused with a sentence.
 """
 
 import os
-import select
 import socket
 import struct
 import threading
@@ -20,14 +19,14 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from keyholm.core import errors
-from keyholm.core.caller import UNKNOWN_PROCESS, Executable, Peer, Process
+from keyholm.core.caller import Executable, Peer, Process
 from keyholm.core.prompt import Answer, Question
 from keyholm.core.secret import Secret
-from keyholm.daemon.steward import messages
+from keyholm.daemon.steward import messages, pidfd
 from keyholm.daemon.steward.channel import HungUp, receive, send
+from keyholm.daemon.steward.look_up import Gone, LookUp
 from keyholm.wire.codec import Malformed
 
-SO_PEERPIDFD: Final = 77  # Linux 6.5
 QUICK: Final = 10.0  # seconds after which a steward that does not answer is taken for dead
 # Beyond the time that a question itself allows: ending a program, reading its answer.
 SLACK: Final = 10.0
@@ -65,16 +64,25 @@ class StewardClient:
     # --- who is it? -------------------------------------------------------------------
 
     def identify(self, peer: Peer, connection: socket.socket | None = None) -> Process:
-        """Who is at the other end of `connection`.
-
-        A process that ended meanwhile, or cannot be looked up, is unknown: it matches no
-        rule. So is a program that the steward started itself.
-        """
+        """Who is at the other end of `connection`; see `LookUp.answer`."""
         return self.look_up(peer, connection).answer()
 
-    def look_up(self, peer: Peer, connection: socket.socket | None = None) -> "LookUp":
-        """As `identify`, but asked now and waited for later."""
-        return LookUp(self, peer, _pidfd(peer, connection))
+    def look_up(
+        self,
+        peer: Peer,
+        connection: socket.socket | None = None,
+        handle: int | None = None,
+    ) -> LookUp | Gone:
+        """As `identify`, but asked now and waited for later. `handle`: a pidfd of the process,
+        taken when it was accepted, where the kernel gives none for a connection."""
+        try:
+            if handle is None and connection is not None:
+                handle = pidfd.of_peer(connection)
+            if handle is None:
+                handle = pidfd.early(peer.pid)
+        except pidfd.Ended:
+            return Gone()
+        return LookUp(self, peer, handle)
 
     def started(self, peer: Peer) -> bool:
         """Whether `peer` is a program that the steward started: such a one has no business
@@ -140,7 +148,7 @@ class StewardClient:
     # --- requests ---------------------------------------------------------------------
 
     def _quick(self, request: messages.Message, kind: type[Reply]) -> Reply:
-        return _expect(self.finish(self.begin(request)), kind)
+        return expect(self.finish(self.begin(request)), kind)
 
     def begin(self, request: messages.Message) -> socket.socket:
         """Send a quick request; its answer is for `finish` to read."""
@@ -154,10 +162,10 @@ class StewardClient:
             raise self._gone(channel) from error
         return channel
 
-    def finish(self, channel: socket.socket) -> object:
+    def finish(self, channel: socket.socket) -> messages.Message:
         try:
             body, _ = receive(channel)
-            reply: object = messages.decode_reply(body)
+            reply = messages.decode_reply(body)
         except (HungUp, TimeoutError, Malformed) as error:
             raise self._gone(channel) from error
         self._idle.append(channel)
@@ -198,7 +206,7 @@ class StewardClient:
                 raise errors.DaemonFailed("The helper process did not answer in time.") from error
             except (HungUp, Malformed) as error:
                 raise self._failure() from error
-        return _expect(reply, kind), answer
+        return expect(reply, kind), answer
 
     @contextmanager
     def _program_runs(self) -> Iterator[None]:
@@ -225,44 +233,6 @@ class StewardClient:
         return ours
 
 
-class LookUp:
-    """A caller that is being looked up."""
-
-    def __init__(self, steward: StewardClient, peer: Peer, pidfd: int | None) -> None:
-        self._steward = steward
-        self._pidfd = pidfd
-        self._channel: socket.socket | None = None
-        try:
-            self._channel = steward.begin(messages.Identify(peer.pid))
-        except errors.DaemonFailed:
-            self._forget()
-
-    def answer(self) -> Process:
-        channel, self._channel = self._channel, None
-        if channel is None:
-            return UNKNOWN_PROCESS
-        try:
-            found = _expect(self._steward.finish(channel), messages.Identified)
-            if self._pidfd is not None and _has_ended(self._pidfd):
-                # The number may have gone to another process before it was looked up.
-                return UNKNOWN_PROCESS
-        except errors.DaemonFailed:
-            return UNKNOWN_PROCESS
-        finally:
-            self._forget()
-        return UNKNOWN_PROCESS if found.ours else found.process
-
-    def _forget(self) -> None:
-        if self._pidfd is not None:
-            os.close(self._pidfd)
-            self._pidfd = None
-
-    def __del__(self) -> None:
-        self._forget()
-        if self._channel is not None:
-            self._steward.forget(self._channel)
-
-
 class Shown:
     """A notice on the screen, as long as its channel is open."""
 
@@ -275,7 +245,7 @@ class Shown:
             self._channel = None
 
 
-def _expect(reply: object, kind: type[Reply]) -> Reply:
+def expect(reply: object, kind: type[Reply]) -> Reply:
     if isinstance(reply, messages.Failed):
         raise _rebuilt(reply)
     if not isinstance(reply, kind):
@@ -289,24 +259,3 @@ def _rebuilt(failed: messages.Failed) -> errors.KeyholmError:
         return make(failed.what, remedy=failed.remedy)
     except TypeError:  # one that wants to know more (`PinIncorrect`)
         return errors.KeyholmError(failed.what, remedy=failed.remedy)
-
-
-def _pidfd(peer: Peer, connection: socket.socket | None) -> int | None:
-    """A handle on the process that connected; None where the kernel cannot give one."""
-    if connection is not None:
-        try:
-            return connection.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD)
-        except OSError:
-            # Before Linux 6.5, or a process that has ended already.
-            pass
-    try:
-        return os.pidfd_open(peer.pid)
-    except (OSError, AttributeError, ValueError):
-        return None
-
-
-def _has_ended(pidfd: int) -> bool:
-    # poll, since select refuses descriptors of 1024 and above.
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(0))
