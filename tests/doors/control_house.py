@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -42,7 +42,7 @@ class Agent:
     def withdraw(self, key: Key) -> None:
         self.withdrawn += 1
 
-    def restore_withdrawn(self) -> int:
+    def restore_withdrawn(self, keys: Collection[Key]) -> int:
         count, self.withdrawn = self.withdrawn, 0
         return count
 

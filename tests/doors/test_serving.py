@@ -194,7 +194,7 @@ def test_an_error_nobody_expected_costs_one_connection(
     lucky = client()
     lucky.sendall(frame(b"fine"))
     assert receive(lucky) == b"fine"
-    assert len(told) == 20
+    wait_for(lambda: len(told) == 20)
 
 
 def test_many_clients_at_once(start: Start, client: Connect) -> None:

@@ -3,6 +3,7 @@
 `Gate.manage` decides, records and performs them; its table says what each one needs.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,7 +29,7 @@ class Withdraws(Protocol):
     @property
     def name(self) -> str: ...
     def withdraw(self, key: Key) -> None: ...
-    def restore_withdrawn(self) -> int: ...
+    def restore_withdrawn(self, keys: Collection[Key]) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,10 @@ class Withdraw:
 
 @dataclass(frozen=True, slots=True)
 class RestoreWithdrawn:
+    """Offer those of `keys` again that were withdrawn: what the caller may see, no more."""
+
     door: Withdraws
+    keys: tuple[Key, ...]
 
 
 @dataclass(frozen=True, slots=True)

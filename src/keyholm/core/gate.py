@@ -601,7 +601,7 @@ def _withdraw(gate: Gate, action: actions.Withdraw) -> None:
 
 
 def _restore_withdrawn(gate: Gate, action: actions.RestoreWithdrawn) -> int:
-    return action.door.restore_withdrawn()
+    return action.door.restore_withdrawn(action.keys)
 
 
 def _load_module(gate: Gate, action: actions.LoadModule) -> None:

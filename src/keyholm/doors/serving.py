@@ -248,17 +248,17 @@ class Serving:
             self._spare += 1
             before = threading.stack_size(STACK)
             thread = threading.Thread(target=self._run, name=f"{self._name} door", daemon=True)
-            self._threads.add(thread)
         try:
             thread.start()
         except RuntimeError:  # no more threads to be had: those that run go on
             with self._lock:
                 self._spare -= 1
-                self._threads.discard(thread)
         finally:
             threading.stack_size(before)
 
     def _run(self) -> None:
+        with self._lock:  # by the thread itself: one that was not started cannot be joined
+            self._threads.add(threading.current_thread())
         buffer = Buffer()
         try:
             while self._accept_one(buffer):

@@ -37,7 +37,8 @@ def _damage(request: Request, daemon: int) -> dict[str, str]:
 
 
 def restore_withdrawn(request: Request) -> schema.Restore:
-    count = request.manage(actions.RestoreWithdrawn(request.door.agent), int)
+    keys = request.door.gate.keys(request.caller)
+    count = request.manage(actions.RestoreWithdrawn(request.door.agent, keys), int)
     return schema.Restore(restored=count)
 
 

@@ -1,7 +1,7 @@
 """The ssh-agent door: frames of one connection in, answers out (RFC 9987, PROTOCOL.agent)."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 from socket import socket
@@ -155,12 +155,12 @@ class AgentDoor:
             self.withdrawn.add(key.id)
             self.listing.changed()
 
-    def restore_withdrawn(self) -> int:
+    def restore_withdrawn(self, keys: Collection[Key]) -> int:
         with self._changing:
-            count = len(self.withdrawn)
-            self.withdrawn.clear()
+            restored = self.withdrawn.intersection(key.id for key in keys)
+            self.withdrawn -= restored
             self.listing.changed()
-            return count
+            return len(restored)
 
     # --- lock --------------------------------------------------------------------------
 
