@@ -102,14 +102,17 @@ def test_a_command_gets_the_agent_and_gives_its_status(home: Home) -> None:
 
 def test_a_command_starts_with_the_signals_of_its_parent(home: Home) -> None:
     """Not with what Python ignores and we block."""
-    script = "grep -E 'SigBlk|SigIgn' /proc/self/status; kill $SSH_AGENT_PID"
+    script = "grep -E 'SigBlk|SigIgn' /proc/self/status; echo $SSH_AGENT_PID"
     before = subprocess.run(
         ["sh", "-c", "grep -E 'SigBlk|SigIgn' /proc/self/status"],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert home.run(*AGENT, "sh", "-c", script) == before.stdout
+    after, pid, _ = home.run(*AGENT, "sh", "-c", script).rsplit("\n", 2)
+    os.kill(int(pid), signal.SIGTERM)
+    until(lambda: is_gone(int(pid)))
+    assert f"{after}\n" == before.stdout
 
 
 def test_a_command_that_is_not_there_is_told(home: Home) -> None:
