@@ -12,7 +12,6 @@ lies in it could be replaced under our hands. A home that is not there is never 
 import errno
 import os
 import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -215,5 +214,7 @@ def _for_this_login(environment: Mapping[str, str]) -> Path:
         make_private(usual)
     except StoreFailed:
         # Somebody sits there: take a name that nobody can guess.
+        import tempfile
+
         return Path(tempfile.mkdtemp(prefix=f"{NAME}-"))
     return usual

@@ -16,7 +16,6 @@ import ctypes
 import os
 import resource
 import sys
-import sysconfig
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +113,7 @@ def apply(*, writes: Iterable[Path], reads: Iterable[Path] = ()) -> Hardening:
 
 def python_places() -> tuple[Path, ...]:
     """Where modules that are imported late come from."""
-    paths = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *sys.path}
+    paths = {sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path}
     return tuple(sorted(Path(path) for path in paths if path and os.path.isabs(path)))
 
 

@@ -7,7 +7,6 @@ A call from a foreign architecture, which only an attack would make, ends the pr
 
 import ctypes
 import os
-import platform
 import struct
 from dataclasses import dataclass
 from typing import Final
@@ -162,7 +161,7 @@ class _Program(ctypes.Structure):  # struct sock_fprog
 
 def apply() -> bool:
     """False where the kernel or the architecture cannot. NO_NEW_PRIVS must be set already."""
-    architecture = ARCHITECTURES.get(platform.machine())
+    architecture = ARCHITECTURES.get(os.uname().machine)
     if architecture is None:
         return False
     program = assemble(architecture, os.getpid())
