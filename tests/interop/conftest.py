@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,28 @@ def program(name: str) -> str:
     if found is None:
         pytest.skip(f"{name} is not installed")
     return found
+
+
+def answers(path: Path) -> bool:
+    """Whether somebody listens there; the file alone may not have its permissions yet."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True
+
+
+def remove(folder: Path, seconds: float = 10.0) -> None:
+    """A daemon that is ending may still write its last record."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return shutil.rmtree(folder)
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
 
 
 class Home:
@@ -92,7 +115,7 @@ class Home:
 
     @contextlib.contextmanager
     def started(self, command: Sequence[str], ready: Path) -> Iterator[subprocess.Popen[str]]:
-        """A process that runs for as long as the block does; `ready` appears when it is."""
+        """A process that runs for as long as the block does, from when it listens at `ready`."""
         with (self.folder / "log").open("a") as log:
             process = subprocess.Popen(
                 command,
@@ -104,9 +127,9 @@ class Home:
             )
         try:
             end = time.monotonic() + READY_SECONDS
-            while not ready.exists() and process.poll() is None and time.monotonic() < end:
+            while not answers(ready) and process.poll() is None and time.monotonic() < end:
                 time.sleep(0.02)
-            assert ready.exists(), (self.folder / "log").read_text()
+            assert answers(ready), (self.folder / "log").read_text()
             yield process
         finally:
             process.send_signal(signal.SIGTERM)
@@ -119,7 +142,7 @@ def home() -> Iterator[Home]:
     try:
         yield Home(folder)
     finally:
-        shutil.rmtree(folder)
+        remove(folder)
 
 
 @pytest.fixture

@@ -195,7 +195,7 @@ class Gate:
         try:
             result = permit.token.sign(key, mechanism, data)
         except TokenLocked as error:
-            result = self._sign_after_unlock(caller, permit, data, error, begun)
+            permit, result = self._sign_after_unlock(caller, permit, data, error, begun)
         except KeyholmError as error:
             self._failed(caller, Use(key, mechanism), data, error, begun)
             raise
@@ -235,6 +235,7 @@ class Gate:
 
     def _permit(self, caller: Caller, use: Use, data: Input, begun: float) -> _Permit:
         key = use.key
+        epoch = self.inventory.epoch  # before the policy is read: a change in between shows
         try:
             token = self.inventory.token_of(key)
             if not _may_see(caller, token):
@@ -244,7 +245,6 @@ class Gate:
         except KeyholmError as error:
             self._failed(caller, use, data, error, begun)
             raise
-        epoch = self.inventory.epoch
         request = self._request(caller, use, data)
         decision = self._decide(policy, request)
         permit = _Permit(
@@ -282,6 +282,10 @@ class Gate:
         try:
             if not decision.allowed:
                 raise PolicyForbids(decision.reason, remedy=decision.remedy)
+            if isinstance(permit.token, Unlocks) and permit.token.locked:
+                # Nothing is used yet: once it is open, all is decided and asked anew.
+                permit.again = True
+                return
             if decision.consent is not None:
                 permit.consent = self._consent.obtain(
                     caller, use.key, decision.consent, permit.context
@@ -312,12 +316,20 @@ class Gate:
 
     def _sign_after_unlock(
         self, caller: Caller, permit: _Permit, data: Input, error: TokenLocked, begun: float
-    ) -> bytes:
-        """Ask for the passphrase of the key's token, if somebody can be asked, and sign then."""
+    ) -> tuple[_Permit, bytes]:
+        """Ask for the passphrase of the key's token, if somebody can be asked, and sign then.
+
+        What a locked token says of a policy was not verified, so it is decided anew.
+        """
         use = Use(permit.key, permit.mechanism)
         try:
             self._unlock_by_prompt(caller, permit.key, error)
-            return permit.token.sign(permit.key, permit.mechanism, data)
+        except KeyholmError as failure:
+            self._failed(caller, use, data, failure, begun)
+            raise
+        permit = self._permit(caller, use, data, begun)
+        try:
+            return permit, permit.token.sign(permit.key, permit.mechanism, data)
         except KeyholmError as failure:
             self._failed(caller, use, data, failure, begun)
             raise
