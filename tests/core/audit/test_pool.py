@@ -248,6 +248,19 @@ def test_a_file_shorter_than_the_state_says_is_damage(tmp_path: Path) -> None:
     refuses(tmp_path, "it ends before byte")
 
 
+def test_bytes_that_are_no_record_at_the_end_of_an_older_segment_are_damage(tmp_path: Path) -> None:
+    running = tmp_path / "running"
+    opened(running).close()
+    with opened(running) as trail:
+        for _ in range(200):
+            trail.append(operation())
+        shutil.copytree(running, tmp_path / "killed")
+    segment = tmp_path / "killed" / "serve-0" / FIRST
+    size = segment.stat().st_size
+    segment.write_bytes(segment.read_bytes() + b"x")
+    refuses(tmp_path / "killed", rf"{FIRST}, byte {size}: this is no record")
+
+
 @pytest.mark.parametrize("name", ["key", "vkey", "checkpoint", FIRST])
 def test_a_missing_file_is_damage(tmp_path: Path, name: str) -> None:
     opened(tmp_path).close()

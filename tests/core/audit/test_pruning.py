@@ -11,6 +11,7 @@ from keyholm.core.audit.folder import segment_name
 from keyholm.core.audit.note import VerifyingKey
 from keyholm.core.audit.pool import open_trail
 from keyholm.core.audit.prove import prove, proven
+from keyholm.core.audit.recovery import notes
 from keyholm.core.audit.search import Search
 from keyholm.core.audit.trail import Settings
 from keyholm.core.audit.verify import verify
@@ -47,6 +48,24 @@ def test_what_went_is_recorded(pruned: Path) -> None:
     assert records
     assert records[-1]["first"] == verify(pruned).trails[0].first
     assert records[-1]["bytes"] > 0
+
+
+def test_checkpoints_of_what_went_go_too(pruned: Path) -> None:
+    folder = pruned / "serve-0"
+    sizes = [int(note.split(b"\n")[1]) for note in notes((folder / "checkpoints").read_bytes())]
+    assert sizes
+    assert min(sizes) > verify(pruned).trails[0].first
+
+
+def test_the_segment_that_is_written_to_stays_whatever_the_limit(tmp_path: Path) -> None:
+    settings = Settings(sizes=SIZES, timing=QUICK.timing, keep=1)
+    with open_trail(tmp_path, "serve", settings=settings) as trail:
+        for _ in range(200):
+            trail.append(operation())
+        time.sleep(0.1)
+        trail.append(operation())
+    assert len(list((tmp_path / "serve-0").glob("*.segment"))) == 1
+    assert verify(tmp_path).is_intact
 
 
 def test_nothing_goes_without_a_limit(tmp_path: Path) -> None:

@@ -203,6 +203,21 @@ def test_a_missing_segment_is_found(tmp_path: Path) -> None:
         assert findings(copy), name
 
 
+def test_a_segment_by_another_name_is_found(tmp_path: Path) -> None:
+    home = write(tmp_path / "trail", count=120)
+    second = sorted((home / "serve-0").glob("*.segment"))[1]
+    first = int(second.stem)
+    second.rename(second.with_name(segment_name(first + 1)))
+    (found,) = verify(home).findings
+    assert found.what == f"it should begin with record {first}"
+
+
+def test_a_segment_that_does_not_begin_as_one_is_found_though_all_else_fits(home: Path) -> None:
+    rechained(home, b'"event":"segment"', b'"event":"segment2"')
+    unsigned(home)
+    assert "does not begin with the tree" in findings(home)[0]
+
+
 def test_a_record_of_a_newer_format_is_named_as_such(home: Path) -> None:
     altered(home, b'{"v":1,"seq":9,', b'{"v":2,"seq":9,')
     assert "its format is 2; this keyholm knows 1" in findings(home)[0]
@@ -294,6 +309,19 @@ def test_a_trail_put_back_contradicts_its_siblings(tmp_path: Path) -> None:
     shutil.rmtree(home / "serve-0")
     shutil.copytree(tmp_path / "old", home / "serve-0")
     assert "or the trail was put back: agent-0 saw 47 records" in findings(home)[0]
+
+
+def test_a_trail_rewritten_with_its_own_key_contradicts_its_siblings(tmp_path: Path) -> None:
+    home = pool(tmp_path)
+    root = rechained(home, b'"latency":4', b'"latency":9')
+    folder = home / "serve-0"
+    key = SigningKey.parse((folder / "key").read_text().strip())
+    note = sign_note(Checkpoint(key.name, 24, root).text(), key)
+    (folder / "checkpoint").write_bytes(note)
+    (folder / "checkpoints").write_bytes(note + b"\n")
+    (folder / "state").unlink()
+    (found,) = findings(home)
+    assert "the records are other ones: agent-0 saw 24 records" in found
 
 
 # --- rollback, and what a witness is worth --------------------------------------------------------

@@ -123,6 +123,8 @@ class Walk:
             self._damaged(f"its number is {head.seq}")
         if head.prev != self._last.hex():
             self._damaged(f"it does not follow record {number - 1} as that one stands")
+        if self._at == 0 and head.event != "segment":
+            self._damaged("the file does not begin with the tree of what was before")
         look = self._looked_at.get(head.event)
         if look is not None:
             look(record, head)
