@@ -12,8 +12,6 @@ import keyholm
 from keyholm.core import actions, store
 from keyholm.core.audit.records import Management, Operation, Outcome, Session
 from keyholm.core.caller import Caller, Door, Peer, Process, Via
-from keyholm.core.certificates import Certificates
-from keyholm.core.consent import Consent
 from keyholm.core.destination import Binding
 from keyholm.core.errors import (
     AbilityMissing,
@@ -26,17 +24,14 @@ from keyholm.core.errors import (
     PolicyForbids,
     TrailUnavailable,
 )
-from keyholm.core.gate import Gate, Use
 from keyholm.core.gate import Operation as GateOperation
-from keyholm.core.inventory import Inventory
+from keyholm.core.gate import Use
 from keyholm.core.model import Algorithm, Digest, EdDsa, Hash, Key, Message
 from keyholm.core.policy import OPEN, Policy, parse
-from keyholm.core.recording import Recorder
 from keyholm.core.store import Handover
-from keyholm.core.usage import Counts
 from keyholm.stores.memory.store import MemoryStore
 from keyholm.stores.software import keys as software
-from keyholm.testing.fakes import Clock, ListTrail, ScriptedPrompters, nobody
+from keyholm.testing.fakes import Clock, ListTrail, ScriptedPrompters, gate_over
 from keyholm.wire.ssh import sshsig, userauth
 from keyholm.wire.ssh.keys import encode
 
@@ -54,16 +49,7 @@ class House:
         self.clock = Clock()
         self.store = MemoryStore(owner=OWNER, clock=self.clock)
         self.token = self.store.token
-        self.gate = Gate(
-            Inventory([self.store]),
-            Recorder(self.trail, self.clock),
-            Consent(self.people, clock=self.clock),
-            files=nobody,
-            certificates=Certificates(None),
-            counts=Counts(None),
-            wall=self.clock,
-            clock=self.clock,
-        )
+        self.gate = gate_over([self.store], self.trail, self.people, self.clock)
 
     def caller(self, uid: int = OWNER, door: Door = Door.AGENT, start: int = 7) -> Caller:
         return Caller(door, Peer(uid, uid, 42), lambda: Process(pid=42, start=start))

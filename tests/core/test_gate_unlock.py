@@ -8,19 +8,13 @@ from tests.stores.cheap import disk_store
 from keyholm.core import actions
 from keyholm.core.audit.records import Management, Operation
 from keyholm.core.caller import Caller, Door, Peer, Process
-from keyholm.core.certificates import Certificates
-from keyholm.core.consent import Consent
 from keyholm.core.errors import PassphraseIncorrect, PolicyForbids, TokenLocked
-from keyholm.core.gate import Gate
-from keyholm.core.inventory import Inventory
 from keyholm.core.model import Algorithm, EdDsa, Key, Message, NewKey
 from keyholm.core.policy import parse
 from keyholm.core.prompt import Kind
-from keyholm.core.recording import Recorder
 from keyholm.core.secret import Secret
 from keyholm.core.store import Unlocks
-from keyholm.core.usage import Counts
-from keyholm.testing.fakes import Clock, ListTrail, ScriptedPrompters, nobody
+from keyholm.testing.fakes import Clock, ListTrail, ScriptedPrompters, gate_over
 
 OWNER = 1000
 MESSAGE = Message(b"hello")
@@ -31,16 +25,7 @@ class House:
     def __init__(self, folder: Path, policy: str) -> None:
         self.trail, self.people, self.clock = ListTrail(), ScriptedPrompters(), Clock()
         self.store = disk_store(folder)
-        self.gate = Gate(
-            Inventory([self.store]),
-            Recorder(self.trail, self.clock),
-            Consent(self.people, clock=self.clock),
-            files=nobody,
-            certificates=Certificates(None),
-            counts=Counts(None),
-            wall=self.clock,
-            clock=self.clock,
-        )
+        self.gate = gate_over([self.store], self.trail, self.people, self.clock)
         self.caller = Caller(Door.AGENT, Peer(OWNER, OWNER, 42), lambda: Process(42, start=7))
         with Secret.of(b"pw") as passphrase:
             make = actions.MakeToken(self.store, "main", OWNER, passphrase)

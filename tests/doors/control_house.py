@@ -10,20 +10,14 @@ from typing import Any
 
 from keyholm.client import Client, connect
 from keyholm.core.caller import Executable, Process
-from keyholm.core.certificates import Certificates
-from keyholm.core.consent import Consent
-from keyholm.core.gate import Gate
-from keyholm.core.inventory import Inventory
 from keyholm.core.model import Key
-from keyholm.core.recording import Recorder
-from keyholm.core.usage import Counts
 from keyholm.doors.control import schema
 from keyholm.doors.control.server import ControlDoor, Facts
 from keyholm.doors.serving import Limits, Serving, listen
 from keyholm.stores.disk.cost import Cost
 from keyholm.stores.disk.store import DiskStore
 from keyholm.stores.software.shield import Shield
-from keyholm.testing.fakes import Clock, ListTrail, ScriptedPrompters, nobody
+from keyholm.testing.fakes import Clock, ListTrail, ScriptedPrompters, gate_over
 
 PASSPHRASE = b"correct horse battery staple"
 CHEAP = Cost(passes=1, memory=8, lanes=1)
@@ -55,15 +49,12 @@ class House:
         self.agent = Agent()
         self.shield = Shield()
         self.store = DiskStore(folder / "store", shield=self.shield, cost=CHEAP, floor=CHEAP)
-        self.gate = Gate(
-            Inventory([self.store]),
-            Recorder(self.trail, self.clock),
-            Consent(self.people, clock=self.clock),
-            files=nobody,
-            certificates=Certificates(folder / "certificates"),
-            counts=Counts(None),
-            wall=self.clock,
-            clock=self.clock,
+        self.gate = gate_over(
+            [self.store],
+            self.trail,
+            self.people,
+            self.clock,
+            certificates=folder / "certificates",
         )
         self.process = Process(pid=42, start=7, executable=SSH)
         self.asked_uid: int | None = None  # of the process that `policy explain` is about

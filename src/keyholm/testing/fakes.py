@@ -7,12 +7,20 @@ Each keeps its side of an interface of the core and nothing more; a test that us
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from keyholm.core.audit.records import Management, Operation, Record
 from keyholm.core.caller import Process
+from keyholm.core.certificates import Certificates
+from keyholm.core.consent import Consent
 from keyholm.core.errors import NoPrompter, TrailUnavailable
+from keyholm.core.gate import Gate
+from keyholm.core.inventory import Inventory
 from keyholm.core.prompt import Answer, Kind, Notice, Question
+from keyholm.core.recording import Recorder
 from keyholm.core.secret import Secret
+from keyholm.core.store import Store
+from keyholm.core.usage import Counts
 
 
 @dataclass
@@ -87,3 +95,26 @@ def files(known: dict[str, tuple[int, int, bool]]) -> Callable[[str], tuple[int,
 
 def process(pid: int = 1, *, parents: Sequence[str] = ()) -> Process:
     return Process(pid=pid, start=1, command="test", parents=tuple(parents))
+
+
+def gate_over(
+    stores: Sequence[Store],
+    trail: ListTrail,
+    people: ScriptedPrompters,
+    clock: Clock,
+    *,
+    certificates: Path | None = None,
+    forbidden: frozenset[str] = frozenset(),
+) -> Gate:
+    """The real gate, on one clock, with its trail in a list and its people in a script."""
+    return Gate(
+        Inventory(stores),
+        Recorder(trail, clock),
+        Consent(people, clock=clock),
+        files=nobody,
+        certificates=Certificates(certificates),
+        counts=Counts(None),
+        forbidden=forbidden,
+        wall=clock,
+        clock=clock,
+    )
