@@ -18,21 +18,15 @@ from hypothesis import strategies as st
 
 from keyholm.core.audit.records import Operation
 from keyholm.core.caller import Caller, Door, Peer, Process
-from keyholm.core.certificates import Certificates
-from keyholm.core.consent import Consent
 from keyholm.core.errors import KeyholmError, leaves
-from keyholm.core.gate import Gate
-from keyholm.core.inventory import Inventory
 from keyholm.core.model import Algorithm
-from keyholm.core.recording import Recorder
-from keyholm.core.usage import Counts
 from keyholm.doors.ssh_agent.errors import EXTENSION_FAILURES, FAILURES
 from keyholm.doors.ssh_agent.lock import DoorLock
 from keyholm.doors.ssh_agent.options import Options
 from keyholm.doors.ssh_agent.server import MAX_BINDINGS, AgentDoor
 from keyholm.stores.memory.store import MemoryStore
 from keyholm.stores.software import keys as software
-from keyholm.testing.fakes import Clock, ListTrail, ScriptedPrompters, nobody
+from keyholm.testing.fakes import Clock, ListTrail, ScriptedPrompters, gate_over
 from keyholm.wire.ssh import agent, certificates, constraints, keys, signatures, sshsig, userauth
 from keyholm.wire.ssh.private_keys import Private, PrivateEd25519, PrivateWithCertificate
 
@@ -48,17 +42,7 @@ class Agent:
         self.clock, self.trail, self.people = Clock(), ListTrail(), ScriptedPrompters()
         self.delays: list[float] = []
         self.store = MemoryStore(clock=self.clock)
-        gate = Gate(
-            Inventory([self.store]),
-            Recorder(self.trail, self.clock),
-            Consent(self.people, clock=self.clock),
-            files=nobody,
-            certificates=Certificates(None),
-            counts=Counts(None),
-            forbidden=forbidden,
-            wall=self.clock,
-            clock=self.clock,
-        )
+        gate = gate_over([self.store], self.trail, self.people, self.clock, forbidden=forbidden)
         lock = DoorLock(sleep=self.delays.append)
         self.door = AgentDoor(
             gate, self.store.token, options or Options(), lambda peer, s: self.process, lock=lock
@@ -204,6 +188,7 @@ def test_halves_that_do_not_belong_together_are_refused(ours: Agent) -> None:
     assert isinstance(other, PrivateEd25519)
     assert ours.add(replace(one, public=other.public)) == FAILURE
     assert ours.list() == ()
+    assert ours.trail.records[-1].error == "BadKeyFile"  # type: ignore[attr-defined]
 
 
 def test_an_empty_list_of_destinations_is_refused(ours: Agent) -> None:

@@ -111,7 +111,3 @@ class Caller:
     @property
     def uid(self) -> int:
         return self.peer.uid
-
-    @property
-    def is_root(self) -> bool:
-        return self.peer.uid == 0

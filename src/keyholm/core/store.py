@@ -10,7 +10,7 @@ request at a time and holds its own lock; it raises the errors of `core.errors`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Protocol
@@ -191,7 +191,3 @@ class MakesTokens(ABC):
     def make_token(self, name: str, owner: int, passphrase: Secret | None) -> Token: ...
     @abstractmethod
     def remove_token(self, token: Token) -> None: ...
-
-
-def find(tokens: Iterable[Token], name: str) -> Token | None:
-    return next((token for token in tokens if token.name == name), None)

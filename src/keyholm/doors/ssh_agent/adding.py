@@ -6,7 +6,6 @@ from typing import Final, TypeVar
 
 from keyholm.core.errors import (
     BadCertificate,
-    BadKeyFile,
     BadRequest,
     ConstraintUnsupported,
     PolicyForbids,
@@ -24,7 +23,6 @@ from keyholm.wire.ssh.private_keys import (
     PrivateSkEcdsa,
     PrivateSkEd25519,
     PrivateWithCertificate,
-    halves_match,
 )
 from keyholm.wire.ssh.signatures import BadSignature
 
@@ -65,12 +63,6 @@ def policy_of(request: Request, options: Options) -> Policy:
         destinations=destinations,
         readable_only=options.restrict_websafe and _web(request.private, options),
     )
-
-
-def refuse_mismatch(private: Private) -> None:
-    """OpenSSH takes a key whose halves do not belong together; such a key signs nothing good."""
-    if not halves_match(private):
-        raise BadKeyFile("The private key does not belong to its public key.")
 
 
 def _check_certificate(blob: bytes) -> None:

@@ -24,7 +24,7 @@ from keyholm.core.secret import Secret
 from keyholm.core.store import Token
 from keyholm.doors.serving import Connection
 from keyholm.doors.ssh_agent import mechanisms
-from keyholm.doors.ssh_agent.adding import handover_of, policy_of, refuse_mismatch
+from keyholm.doors.ssh_agent.adding import handover_of, policy_of
 from keyholm.doors.ssh_agent.errors import EXTENSION_FAILURES, FAILURES, Refusals
 from keyholm.doors.ssh_agent.listing import Listing
 from keyholm.doors.ssh_agent.lock import DoorLock
@@ -127,7 +127,6 @@ class AgentDoor:
     # --- the memory store --------------------------------------------------------------
 
     def add(self, caller: Caller, request: agent.AddIdentity) -> bytes:
-        refuse_mismatch(request.private)
         handover = handover_of(request, self.options, remote=_remote(caller))
         policy = policy_of(request, self.options)
         self.gate.manage(caller, ImportKey(self.memory, request.private, handover, policy))
