@@ -142,6 +142,37 @@ def test_a_half_frame_is_cut_off_after_a_while_and_an_idle_client_is_not(
     assert receive(idle) == b"still here"
 
 
+def feed(connected: socket.socket, data: bytes) -> bool:
+    """A byte now and then; whether the other side took them all."""
+    for byte in data:
+        try:
+            connected.sendall(bytes([byte]))
+        except OSError:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_a_client_that_sends_a_byte_now_and_then_is_cut_off(start: Start, client: Connect) -> None:
+    start()
+    assert not feed(client(), frame(b"x" * 300))
+
+
+def test_a_secret_that_comes_a_byte_now_and_then_is_cut_off(start: Start, client: Connect) -> None:
+    taken = []
+
+    def take(connection: Connection) -> None:
+        for _ in connection.frames():
+            taken.append(connection.receive_into(memoryview(bytearray(300))))
+            return
+
+    start(take)
+    connected = client()
+    connected.sendall(frame(b"a secret follows"))
+    assert not feed(connected, b"x" * 300)
+    assert taken == [False]
+
+
 def test_a_client_that_does_not_read_is_cut_off(start: Start, client: Connect) -> None:
     serving = start()
     greedy = client()

@@ -45,7 +45,17 @@ class Limits:
 class Connection:
     """One accepted client."""
 
-    __slots__ = ("_alone", "_buffer", "_eager", "_filled", "_limits", "_taken", "peer", "socket")
+    __slots__ = (
+        "_alone",
+        "_buffer",
+        "_deadline",
+        "_eager",
+        "_filled",
+        "_limits",
+        "_taken",
+        "peer",
+        "socket",
+    )
 
     def __init__(
         self,
@@ -59,6 +69,7 @@ class Connection:
         self._buffer, self._limits, self._alone = buffer, limits, alone
         self._filled = self._taken = 0
         self._eager = 0
+        self._deadline = 0.0  # of a request of which only a part is here
 
     def frames(self) -> Iterator[memoryview]:
         """Each whole frame, without its length. A view is good until the next one is asked for.
@@ -70,7 +81,7 @@ class Connection:
         while True:
             while (size := self._whole()) is None:
                 room = self._room()
-                if room is None:
+                if room is None or self._is_late():
                     return
                 try:
                     count = receive(room)
@@ -83,11 +94,20 @@ class Connection:
                 if not count:
                     return
                 self._filled += count
+            self._deadline = 0.0
             start = self._taken + LENGTH
             self._taken = start + size
             yield self._buffer.view[start : self._taken]
             if self._taken == self._filled:
                 self._taken = self._filled = 0
+
+    def _is_late(self) -> bool:
+        """Whether a frame was begun too long ago: a byte now and then is not enough."""
+        if self._filled == self._taken:
+            return False
+        now = time.monotonic()
+        self._deadline = self._deadline or now + self._limits.frame_seconds
+        return now >= self._deadline
 
     def _receive(self, room: memoryview) -> int:
         """As `recv_into`, but for a client that asks again and again, look a few times
@@ -134,13 +154,14 @@ class Connection:
         return self._buffer.view[self._filled :]
 
     def receive_into(self, target: memoryview) -> bool:
-        """Raw bytes that follow a frame. False if the client was gone before all were there."""
+        """Raw bytes that follow a frame. False if the client was gone or too slow for them."""
         early = self._buffer.view[self._taken : min(self._filled, self._taken + len(target))]
         target[: len(early)] = early
         self._buffer.wipe(self._taken, self._taken + len(early))
         self._taken += len(early)
         done = len(early)
-        while done < len(target):
+        deadline = time.monotonic() + self._limits.frame_seconds
+        while done < len(target) and time.monotonic() < deadline:
             try:
                 count = self.socket.recv_into(target[done:])
             except OSError:
@@ -148,7 +169,7 @@ class Connection:
             if not count:
                 return False
             done += count
-        return True
+        return done == len(target)
 
     def send(self, payload: bytes | bytearray | memoryview) -> None:
         """One frame. Raises `OSError` when the client is gone or does not read."""
