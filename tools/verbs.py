@@ -15,6 +15,9 @@ from tools.stages import Stage
 # One worker a core, but never one alone: the tests wait for other processes most of the time.
 WORKERS = str(max(2, os.cpu_count() or 2))
 
+# What takes long, and every property with more examples than `test` has time for.
+LONG = ("-m", "soak or hypothesis", "--hypothesis-profile=soak", "--timeout=0")
+
 
 def run(options: argparse.Namespace) -> int:
     try:
@@ -92,9 +95,8 @@ def soak(options: argparse.Namespace) -> int:
         environment.ensure("test", "fuzz")
     except SetupFailed as failure:
         print(f"  without coverage-guided fuzzing, atheris cannot be had here: {failure}")
-    long = ("-m", "soak", "--hypothesis-profile=soak", "-p", "no:timeout")
     outcomes = [
-        stages.run_openly(Stage("soak", (python, "-m", "pytest", "-v", *long, *options.rest))),
+        stages.run_openly(Stage("soak", (python, "-m", "pytest", "-v", *LONG, *options.rest))),
         stages.run_openly(Stage("fuzz", (python, "-m", "tests.fuzz.run"))),
     ]
     print(f"\n{stages.table(outcomes)}")
