@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -22,6 +23,11 @@ settings.register_profile(
     "soak", parent=settings.get_profile("test"), derandomize=False, max_examples=5_000
 )
 settings.load_profile("test")
+
+# A shell lets what it starts in the background ignore these. Every program that a test starts
+# would inherit that, and some tests press Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 # A skip with this beginning is no gap in what was tested here: the platform does not exist here.
 CONTRACT_ONLY = "contract only"
