@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from keyholm.core.prompt import Kind, Question
 from keyholm.core.secret import Secret
 from keyholm.daemon.asker import Asker, LooksUp
 from keyholm.daemon.steward import messages
-from keyholm.daemon.steward.client import StewardClient
+from keyholm.daemon.steward.client import MOST_IDLE, StewardClient
 from keyholm.daemon.steward.identify import identify
 from keyholm.daemon.steward.server import Handler, start
 
@@ -72,6 +72,25 @@ def test_a_look_up_can_be_begun_before_its_answer_is_wanted() -> None:
         assert {look_up.answer().pid for look_up in answers} == {os.getpid()}
         client.look_up(ME, connection)  # and nobody asks
         assert client.identify(ME, connection).pid == os.getpid()
+
+
+def test_what_a_crowd_needed_is_not_kept() -> None:
+    with steward() as client, connected() as (connection, _):
+        answers = [client.look_up(ME, connection) for _ in range(100)]
+        assert {look_up.answer().pid for look_up in answers} == {os.getpid()}
+        wait_for(lambda: threads_of(client.pid) <= 1 + MOST_IDLE)
+        assert client.identify(ME, connection).pid == os.getpid()
+
+
+def threads_of(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/task"))
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.01)
 
 
 def test_many_threads_are_answered_at_once() -> None:

@@ -1,8 +1,9 @@
 """The keeper's side: one request at a time on each channel, as many channels as needed.
 
 A request waits in the thread that makes it, on a channel of its own; so a prompt that waits
-for a human holds up nobody else, and closing the channel takes the question back. Channels of
-quick requests are kept for the next one.
+for a human holds up nobody else, and closing the channel takes the question back. A few channels
+of quick requests are kept for the next ones; each is a thread over there, so not all that a crowd
+once needed.
 
 Should the steward die, the keeper lives on: the keys that it holds were handed over once and
 are worth more than a restart. Callers are then unknown and match no rule, and what needs a
@@ -28,6 +29,7 @@ from keyholm.daemon.steward.look_up import Gone, LookUp
 from keyholm.wire.codec import Malformed
 
 QUICK: Final = 10.0  # seconds after which a steward that does not answer is taken for dead
+MOST_IDLE: Final = 8
 # Beyond the time that a question itself allows: ending a program, reading its answer.
 SLACK: Final = 10.0
 
@@ -168,7 +170,10 @@ class StewardClient:
             reply = messages.decode_reply(body)
         except (HungUp, TimeoutError, Malformed) as error:
             raise self._gone(channel) from error
-        self._idle.append(channel)
+        if len(self._idle) < MOST_IDLE:
+            self._idle.append(channel)
+        else:
+            channel.close()
         return reply
 
     def forget(self, channel: socket.socket) -> None:
