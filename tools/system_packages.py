@@ -44,6 +44,11 @@ PACKAGES = (
         "OpenSSH's own tests, and a security key in software",
     ),
     Package("pinentry-curses", "pinentry-curses", "a real pinentry to be asked through"),
+    Package(
+        "libp11-kit-dev",
+        "/usr/include/p11-kit-1/p11-kit/pkcs11.h",
+        "p11-kit's numbers of PKCS#11, to compare ours with",
+    ),
     Package("gdb", "gdb", "proof that a debugger cannot look into the daemon"),
 )
 # What the suites of other people want besides, as .ci/run starts them.
