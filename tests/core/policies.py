@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from keyholm.core.caller import Door, Executable, Process, Via
 from keyholm.core.destination import Binding, Destination, Hop, HopKey
-from keyholm.core.model import Digest, Ecdsa, EdDsa, Hash, Input, Mechanism, Message, Opaque
+from keyholm.core.mechanisms import Digest, Ecdsa, EdDsa, Hash, Input, Mechanism, Message, Opaque
 from keyholm.core.policy import (
     CallerRule,
     Confirm,

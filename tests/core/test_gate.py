@@ -26,7 +26,8 @@ from keyholm.core.errors import (
 )
 from keyholm.core.gate import Operation as GateOperation
 from keyholm.core.gate import Use
-from keyholm.core.model import Algorithm, Digest, EdDsa, Hash, Key, Message
+from keyholm.core.mechanisms import Digest, EdDsa, Hash, Message
+from keyholm.core.model import Algorithm, Key
 from keyholm.core.policy import OPEN, Policy, parse
 from keyholm.core.store import Handover
 from keyholm.stores.memory.store import MemoryStore

@@ -9,7 +9,8 @@ from keyholm.core import actions
 from keyholm.core.audit.records import Management, Operation
 from keyholm.core.caller import Caller, Door, Peer, Process
 from keyholm.core.errors import PassphraseIncorrect, PolicyForbids, TokenLocked
-from keyholm.core.model import Algorithm, EdDsa, Key, Message, NewKey
+from keyholm.core.mechanisms import EdDsa, Message
+from keyholm.core.model import Algorithm, Key, NewKey
 from keyholm.core.policy import parse
 from keyholm.core.prompt import Kind
 from keyholm.core.secret import Secret

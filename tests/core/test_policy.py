@@ -25,7 +25,7 @@ import keyholm.core.policy as package
 from keyholm.core.caller import Door, Executable, Process, Via
 from keyholm.core.destination import Binding
 from keyholm.core.errors import ConstraintUnsupported
-from keyholm.core.model import Digest, EdDsa, Hash, Message, Opaque
+from keyholm.core.mechanisms import Digest, EdDsa, Hash, Message, Opaque
 from keyholm.core.policy import (
     OPEN,
     Decision,

@@ -15,7 +15,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from keyholm.core.model import EdDsa, Message
+from keyholm.core.mechanisms import EdDsa, Message
 from keyholm.core.policy import OPEN
 from keyholm.core.secret import Secret
 from keyholm.core.store import Handover

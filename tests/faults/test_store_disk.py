@@ -15,7 +15,8 @@ import pytest
 from tests.stores.cheap import disk_store
 
 from keyholm.core.errors import KeyholmError, PassphraseIncorrect, StoreFailed, StoreFull
-from keyholm.core.model import Algorithm, EdDsa, Message, NewKey
+from keyholm.core.mechanisms import EdDsa, Message
+from keyholm.core.model import Algorithm, NewKey
 from keyholm.core.policy import OPEN, Policy
 from keyholm.core.secret import Secret
 from keyholm.stores.disk.store import DiskStore

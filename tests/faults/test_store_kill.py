@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.faults.store_writer import opened
 
-from keyholm.core.model import EdDsa, Message
+from keyholm.core.mechanisms import EdDsa, Message
 from keyholm.testing import samples
 
 WRITER = Path(__file__).with_name("store_writer.py")

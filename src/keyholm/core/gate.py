@@ -34,7 +34,8 @@ from keyholm.core.errors import (
     TokenLocked,
 )
 from keyholm.core.inventory import Inventory
-from keyholm.core.model import Input, Key, KeyId, Mechanism, Message, spelling
+from keyholm.core.mechanisms import Input, Mechanism, Message, spelling
+from keyholm.core.model import Key, KeyId
 from keyholm.core.policy import (
     OPEN,
     Decision,

@@ -19,7 +19,8 @@ from keyholm.core.audit.records import (
 )
 from keyholm.core.caller import Caller
 from keyholm.core.errors import KeyholmError, Refused
-from keyholm.core.model import Input, Key
+from keyholm.core.mechanisms import Input
+from keyholm.core.model import Key
 from keyholm.wire.ssh import keys
 from keyholm.wire.ssh.sshsig import SshSig
 from keyholm.wire.ssh.userauth import UserAuth

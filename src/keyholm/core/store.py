@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Protocol
 
-from keyholm.core.model import Input, Key, Mechanism, NewKey
+from keyholm.core.mechanisms import Input, Mechanism
+from keyholm.core.model import Key, NewKey
 from keyholm.core.policy import Policy
 from keyholm.core.secret import Secret
 from keyholm.wire.ssh.private_keys import Private

@@ -15,8 +15,7 @@ from typing import Any, Final, cast
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, mldsa, padding, rsa, utils
 
-from keyholm.core.model import (
-    Algorithm,
+from keyholm.core.mechanisms import (
     Digest,
     Dsa,
     Ecdsa,
@@ -31,6 +30,7 @@ from keyholm.core.model import (
     RsaPss,
     SecurityKey,
 )
+from keyholm.core.model import Algorithm
 from keyholm.stores.software import keys as software
 from keyholm.wire.ssh import keys, signatures
 from keyholm.wire.ssh.private_keys import Private, PrivateDsa

@@ -28,7 +28,8 @@ from keyholm.core.errors import (
     PassphraseIncorrect,
     TokenLocked,
 )
-from keyholm.core.model import Algorithm, Key, Message, NewKey
+from keyholm.core.mechanisms import Message
+from keyholm.core.model import Algorithm, Key, NewKey
 from keyholm.core.policy import OPEN, Confirm, Policy, policy_hash
 from keyholm.core.secret import Secret
 from keyholm.core.store import (

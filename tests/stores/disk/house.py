@@ -9,7 +9,8 @@ from typing import Self
 from tests.stores.cheap import disk_store
 
 from keyholm.core.errors import KeyholmError
-from keyholm.core.model import Algorithm, EdDsa, Key, Message, NewKey
+from keyholm.core.mechanisms import EdDsa, Message
+from keyholm.core.model import Algorithm, Key, NewKey
 from keyholm.core.policy import OPEN
 from keyholm.core.secret import Secret
 from keyholm.stores.disk.store import DiskStore

@@ -10,7 +10,7 @@ import pytest
 from tests.stores.disk.house import House, flipped, generation, size
 
 from keyholm.core.errors import KeyholmError, StoreDamaged
-from keyholm.core.model import EdDsa, Message
+from keyholm.core.mechanisms import EdDsa, Message
 from keyholm.core.secret import Secret
 from keyholm.stores.disk import header, journal, mending
 

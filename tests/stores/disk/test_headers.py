@@ -11,7 +11,7 @@ from tests.stores.disk.house import MESSAGE, PASSPHRASE, House
 from tests.wire.ssh import samples
 
 from keyholm.core.errors import BadRequest, KeyholmError, StoreDamaged, StoreFailed
-from keyholm.core.model import SecurityKey
+from keyholm.core.mechanisms import SecurityKey
 from keyholm.core.policy import OPEN
 from keyholm.core.secret import Secret
 from keyholm.core.store import Handover

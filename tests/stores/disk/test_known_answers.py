@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESGCMSIV
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from keyholm.core.model import Algorithm, EdDsa, Key, Message
+from keyholm.core.mechanisms import EdDsa, Message
+from keyholm.core.model import Algorithm, Key
 from keyholm.core.policy import write
 from keyholm.core.secret import Secret
 from keyholm.stores.disk.store import DiskStore

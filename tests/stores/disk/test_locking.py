@@ -18,7 +18,8 @@ from keyholm.core.errors import (
     TokenLocked,
     TokenNotFound,
 )
-from keyholm.core.model import Algorithm, EdDsa, Message, NewKey
+from keyholm.core.mechanisms import EdDsa, Message
+from keyholm.core.model import Algorithm, NewKey
 from keyholm.core.policy import OPEN, Policy
 from keyholm.core.secret import Secret
 from keyholm.core.store import Change, Event

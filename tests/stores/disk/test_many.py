@@ -7,7 +7,8 @@ import pytest
 from tests.stores.cheap import COST
 from tests.stores.disk.house import PASSPHRASE, House
 
-from keyholm.core.model import Algorithm, EdDsa, Message, Origin
+from keyholm.core.mechanisms import EdDsa, Message
+from keyholm.core.model import Algorithm, Origin
 from keyholm.core.policy import OPEN
 from keyholm.core.secret import Secret
 from keyholm.stores.disk.backup import About, Saved, make

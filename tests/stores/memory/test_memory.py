@@ -9,7 +9,8 @@ import pytest
 from tests.wire.ssh import samples
 
 from keyholm.core.errors import BadCertificate, KeyNotFound, MechanismUnsupported, StoreFailed
-from keyholm.core.model import Algorithm, EdDsa, Key, Message, Origin, SecurityKey
+from keyholm.core.mechanisms import EdDsa, Message, SecurityKey
+from keyholm.core.model import Algorithm, Key, Origin
 from keyholm.core.policy import OPEN, Confirm, Policy
 from keyholm.core.store import Handover
 from keyholm.stores.memory import store as memory

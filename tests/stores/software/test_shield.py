@@ -7,7 +7,7 @@ import pytest
 from tests.wire.ssh import samples
 
 from keyholm.core.errors import KeyholmError, KeyNotFound
-from keyholm.core.model import EdDsa, Hash, Message, RsaPss
+from keyholm.core.mechanisms import EdDsa, Hash, Message, RsaPss
 from keyholm.stores.software import shield as shields
 from keyholm.stores.software.shield import Shield, Shielded
 from keyholm.testing.fakes import Clock

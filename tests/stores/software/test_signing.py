@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.wire.ssh import samples
 
 from keyholm.core.errors import MechanismUnsupported
-from keyholm.core.model import (
+from keyholm.core.mechanisms import (
     Dsa,
     Ecdsa,
     EdDsa,

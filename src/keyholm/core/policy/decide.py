@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from keyholm.core.destination import Verdict, permitted
-from keyholm.core.model import Message, spelling
+from keyholm.core.mechanisms import Message, spelling
 from keyholm.core.policy import callers
 from keyholm.core.policy.model import OPEN, Policy
 from keyholm.core.policy.request import (

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from keyholm.core.caller import Door
 from keyholm.core.destination import Destination, Hop, HopKey
 from keyholm.core.errors import BadPolicy
-from keyholm.core.model import (
+from keyholm.core.mechanisms import (
     Dsa,
     Ecdsa,
     EdDsa,

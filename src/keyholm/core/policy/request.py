@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from keyholm.core.caller import Door, Process, Via
 from keyholm.core.destination import Binding
-from keyholm.core.model import Input, Mechanism
+from keyholm.core.mechanisms import Input, Mechanism
 from keyholm.wire.codec import Malformed
 from keyholm.wire.ssh import sshsig, userauth
 from keyholm.wire.ssh.sshsig import SshSig

@@ -4,7 +4,7 @@ import base64
 import binascii
 from typing import Final
 
-from keyholm.core import actions, model
+from keyholm.core import actions, mechanisms, model
 from keyholm.core.errors import (
     AlgorithmUnsupported,
     BadKeyFile,
@@ -26,22 +26,22 @@ from keyholm.wire.ssh.private_keys import PassphraseNeeded, Private, read_file
 LONGEST_NAME: Final = 128
 
 # The usual mechanism of each kind of key, and the name of its SSH signature.
-USUAL: Final[dict[str, tuple[model.Mechanism, str]]] = {
-    "ssh-ed25519": (model.EdDsa(), "ssh-ed25519"),
-    "ecdsa-sha2-nistp256": (model.Ecdsa(model.Hash.SHA256), "ecdsa-sha2-nistp256"),
-    "ecdsa-sha2-nistp384": (model.Ecdsa(model.Hash.SHA384), "ecdsa-sha2-nistp384"),
-    "ecdsa-sha2-nistp521": (model.Ecdsa(model.Hash.SHA512), "ecdsa-sha2-nistp521"),
-    "ssh-rsa": (model.RsaPkcs1(model.Hash.SHA512), "rsa-sha2-512"),
+USUAL: Final[dict[str, tuple[mechanisms.Mechanism, str]]] = {
+    "ssh-ed25519": (mechanisms.EdDsa(), "ssh-ed25519"),
+    "ecdsa-sha2-nistp256": (mechanisms.Ecdsa(mechanisms.Hash.SHA256), "ecdsa-sha2-nistp256"),
+    "ecdsa-sha2-nistp384": (mechanisms.Ecdsa(mechanisms.Hash.SHA384), "ecdsa-sha2-nistp384"),
+    "ecdsa-sha2-nistp521": (mechanisms.Ecdsa(mechanisms.Hash.SHA512), "ecdsa-sha2-nistp521"),
+    "ssh-rsa": (mechanisms.RsaPkcs1(mechanisms.Hash.SHA512), "rsa-sha2-512"),
     "ssh-mldsa44-ed25519@openssh.com": (
-        model.MlDsa44Ed25519(),
+        mechanisms.MlDsa44Ed25519(),
         "ssh-mldsa44-ed25519@openssh.com",
     ),
 }
 # What else an RSA key does; SSH has no name for PSS.
-RSA_OTHERS: Final[dict[str, tuple[model.Mechanism, str]]] = {
-    "rsa-pkcs1-sha256": (model.RsaPkcs1(model.Hash.SHA256), "rsa-sha2-256"),
-    "rsa-pss-sha256": (model.RsaPss(model.Hash.SHA256, model.Hash.SHA256, 32), ""),
-    "rsa-pss-sha512": (model.RsaPss(model.Hash.SHA512, model.Hash.SHA512, 64), ""),
+RSA_OTHERS: Final[dict[str, tuple[mechanisms.Mechanism, str]]] = {
+    "rsa-pkcs1-sha256": (mechanisms.RsaPkcs1(mechanisms.Hash.SHA256), "rsa-sha2-256"),
+    "rsa-pss-sha256": (mechanisms.RsaPss(mechanisms.Hash.SHA256, mechanisms.Hash.SHA256, 32), ""),
+    "rsa-pss-sha512": (mechanisms.RsaPss(mechanisms.Hash.SHA512, mechanisms.Hash.SHA512, 64), ""),
 }
 
 
@@ -116,20 +116,20 @@ def sign(request: Request) -> schema.Signature:
     except (binascii.Error, ValueError) as error:
         raise BadRequest("What is to be signed is not base64.") from error
     mechanism, name = mechanism_of(key, params.mechanism)
-    raw = request.gate.sign(request.caller, key, mechanism, model.Message(data))
+    raw = request.gate.sign(request.caller, key, mechanism, mechanisms.Message(data))
     blob = signatures.blob(key.public, name, raw) if name else b""
     return schema.Signature(
         signature=base64.b64encode(raw).decode(),
         ssh=base64.b64encode(blob).decode(),
-        mechanism=model.spelling(mechanism),
+        mechanism=mechanisms.spelling(mechanism),
     )
 
 
-def mechanism_of(key: model.Key, wanted: str = "") -> tuple[model.Mechanism, str]:
+def mechanism_of(key: model.Key, wanted: str = "") -> tuple[mechanisms.Mechanism, str]:
     """The mechanism that a policy spells `wanted`, or the usual one of the key."""
     kind = keys.type_name(key.public)
     usual = USUAL.get(kind)
-    if usual is not None and wanted in ("", model.spelling(usual[0])):
+    if usual is not None and wanted in ("", mechanisms.spelling(usual[0])):
         return usual
     if kind == "ssh-rsa" and wanted in RSA_OTHERS:
         return RSA_OTHERS[wanted]

@@ -1,6 +1,6 @@
 """The methods about policies: get, set, explain."""
 
-from keyholm.core import actions, model
+from keyholm.core import actions, mechanisms, model
 from keyholm.core.caller import Caller, Door, Peer
 from keyholm.core.errors import BadRequest, NotTheOwner
 from keyholm.core.gate import Use
@@ -39,7 +39,7 @@ def explain(request: Request) -> schema.Explanation:
     asked = Caller(door, Peer(uid, uid, params.pid), lambda: process)
     data = None
     if params.namespace:
-        data = model.Message(sshsig.to_be_signed(params.namespace, "sha512", b""))
+        data = mechanisms.Message(sshsig.to_be_signed(params.namespace, "sha512", b""))
     mechanism, _ = mechanism_of(key)
     steps = request.gate.explain(asked, Use(key, mechanism), data)
     return schema.Explanation(

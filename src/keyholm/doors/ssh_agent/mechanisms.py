@@ -3,7 +3,7 @@
 from typing import Final
 
 from keyholm.core.errors import AlgorithmUnsupported
-from keyholm.core.model import (
+from keyholm.core.mechanisms import (
     Dsa,
     Ecdsa,
     EdDsa,

@@ -19,7 +19,8 @@ from keyholm.core.errors import (
     name_in,
 )
 from keyholm.core.gate import Gate
-from keyholm.core.model import Key, Message
+from keyholm.core.mechanisms import Message
+from keyholm.core.model import Key
 from keyholm.core.secret import Secret
 from keyholm.core.store import Token
 from keyholm.doors.serving import Connection

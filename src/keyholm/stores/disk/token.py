@@ -18,7 +18,8 @@ from keyholm.core.errors import (
     NotExportable,
     PolicyForbids,
 )
-from keyholm.core.model import Input, Key, Mechanism, NewKey, Origin
+from keyholm.core.mechanisms import Input, Mechanism
+from keyholm.core.model import Key, NewKey, Origin
 from keyholm.core.policy import Policy
 from keyholm.core.secret import Secret
 from keyholm.core.store import (

@@ -16,7 +16,8 @@ from types import MappingProxyType
 from typing import Final
 
 from keyholm.core.errors import BadCertificate, KeyNotFound
-from keyholm.core.model import Input, Key, KeyId, Mechanism, Origin, Place
+from keyholm.core.mechanisms import Input, Mechanism
+from keyholm.core.model import Key, KeyId, Origin, Place
 from keyholm.core.policy import Policy
 from keyholm.core.store import (
     Change,

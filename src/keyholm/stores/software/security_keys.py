@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from keyholm.core.errors import MechanismUnsupported, StoreFailed
-from keyholm.core.model import Input, Mechanism, Message, SecurityKey, spelling
+from keyholm.core.mechanisms import Input, Mechanism, Message, SecurityKey, spelling
 from keyholm.stores.software.shield import Shielded
 from keyholm.wire.ssh.private_keys import Private, PrivateSkEcdsa, PrivateSkEd25519
 

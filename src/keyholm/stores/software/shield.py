@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keyholm.core.errors import KeyNotFound, StoreFailed
-from keyholm.core.model import Input, Mechanism
+from keyholm.core.mechanisms import Input, Mechanism
 from keyholm.core.secret import Secret
 from keyholm.stores.software import keys, signing
 from keyholm.stores.software.plain import plain_form, released
