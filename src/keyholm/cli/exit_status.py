@@ -29,6 +29,9 @@ EXIT_STATUS: Final[Mapping[type[KeyholmError], int]] = {
     errors.PassphraseIncorrect: NOT_ALLOWED,
     errors.PinIncorrect: NOT_ALLOWED,
     errors.PinLocked: NOT_ALLOWED,
+    errors.PinNotSet: NOT_ALLOWED,
+    errors.PinUnsuitable: USAGE,
+    errors.LoginNeeded: NOT_ALLOWED,
     errors.LimitExceeded: TRY_AGAIN,
     errors.DoorLocked: NOT_ALLOWED,
     errors.TokenNotPresent: UNAVAILABLE,
@@ -55,6 +58,9 @@ EXIT_STATUS: Final[Mapping[type[KeyholmError], int]] = {
     errors.AlreadyExists: CANNOT_CREATE,
     errors.BadKeyFile: DATA,
     errors.BadCertificate: DATA,
+    errors.DataInvalid: DATA,
+    errors.DataLengthInvalid: DATA,
+    errors.SignatureInvalid: DATA,
 }
 
 

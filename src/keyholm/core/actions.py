@@ -7,9 +7,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
-from keyholm.core.model import Key, NewKey
+from keyholm.core.model import Attributes, Key, NewKey, NewObject, Object
 from keyholm.core.policy import Policy
 from keyholm.core.secret import Secret
+from keyholm.core.session import Role
 from keyholm.core.store import Handover, Store, Token
 from keyholm.wire.ssh.private_keys import Private
 
@@ -55,6 +56,62 @@ class Export:
 @dataclass(frozen=True, slots=True)
 class Destroy:
     key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """An object that a program brings along."""
+
+    token: Token
+    new: NewObject
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Other attributes for an object; `public`: for the public half of a key pair."""
+
+    key: Key | Object
+    attributes: Attributes
+    public: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    key: Object
+
+
+@dataclass(frozen=True, slots=True)
+class LogIn:
+    token: Token
+    role: Role
+    pin: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class SetPin:
+    token: Token
+    role: Role
+    old: Secret
+    new: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class InitPin:
+    """The officer gives the user a PIN."""
+
+    token: Token
+    officer_pin: Secret
+    new: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class InitToken:
+    """Destroys everything on the token; the officer's PIN is the proof."""
+
+    token: Token
+    officer_pin: Secret
+    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +235,13 @@ class RemoveCertificate:
 
 Action = (
     Generate
+    | Create
+    | Change
+    | Remove
+    | LogIn
+    | SetPin
+    | InitPin
+    | InitToken
     | ImportKey
     | Export
     | Destroy

@@ -15,6 +15,7 @@ from itertools import count
 from typing import Any
 
 from keyholm.core.destination import Binding
+from keyholm.core.session import Logins
 
 
 @unique
@@ -89,6 +90,7 @@ class Caller:
     number: int = field(default_factory=lambda: next(_numbers))
     memory: dict[object, Any] = field(default_factory=dict, repr=False)
     """What the gate remembers of this connection: decisions, its session record."""
+    logins: Logins | None = None  # of its application, where the door's protocol has logins
 
     @cached_property
     def process(self) -> Process:

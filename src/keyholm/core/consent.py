@@ -71,7 +71,7 @@ class Consent:
         lines = [
             # The first two lines are ssh-agent's own, which askpass programs know.
             f"Allow use of key {quoted(key.label)}?",
-            f"Key fingerprint {self._fingerprint(key.blob)}.",
+            f"Key fingerprint {self._fingerprint(key.blob or key.spki)}.",
             f"Asked by {who(caller)}.",
         ]
         if isinstance(context, UserAuth):

@@ -5,6 +5,7 @@
     │   ├── PolicyForbids         ConsentDenied        NoPrompter
     │   ├── ManagementForbidden   ProofNeeded          NotTheOwner
     │   ├── PassphraseIncorrect   PinIncorrect         PinLocked
+    │   ├── PinNotSet             PinUnsuitable        LoginNeeded
     │   └── LimitExceeded         DoorLocked
     ├── Unavailable           it would have been allowed, but cannot be done right now
     │   ├── TokenNotPresent       TokenLocked          TokenBusy
@@ -18,7 +19,8 @@
     │   └── KeyNotFound           TokenNotFound        CertificateNotFound
     └── Invalid               the request itself makes no sense
         ├── BadRequest            BadConfiguration     BadPolicy
-        └── AlreadyExists         BadKeyFile           BadCertificate
+        ├── AlreadyExists         BadKeyFile           BadCertificate
+        └── DataInvalid           DataLengthInvalid    SignatureInvalid
 
 The core and the stores raise these. Each door has one table that says what they are
 called in its own protocol; nothing else in a door decides how an error looks.
@@ -85,6 +87,18 @@ class PinIncorrect(Refused):
 
 class PinLocked(Refused):
     pass
+
+
+class PinNotSet(Refused):
+    """The token has no PIN of that kind yet."""
+
+
+class PinUnsuitable(Refused):
+    """A new PIN that the token does not take."""
+
+
+class LoginNeeded(Refused):
+    """The token wants its PIN from the program itself."""
 
 
 class LimitExceeded(Refused):
@@ -205,6 +219,18 @@ class BadKeyFile(Invalid):
 
 class BadCertificate(Invalid):
     pass
+
+
+class DataInvalid(Invalid):
+    """The data is none that the mechanism could take, or was encrypted otherwise."""
+
+
+class DataLengthInvalid(Invalid):
+    """The data is too long, too short, or no whole number of blocks."""
+
+
+class SignatureInvalid(Invalid):
+    """The signature is not of this data by this key."""
 
 
 def name_in(table: Mapping[type[KeyholmError], Name], error: KeyholmError) -> Name:

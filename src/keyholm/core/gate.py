@@ -3,16 +3,18 @@
     policy  →  consent  →  use  →  record  →  and only then the result leaves
 
 Every door comes here, so every use is allowed and written down; no other file calls an
-ability of a token. A refusal or a failure is recorded as well, and is one exception with
+ability of a token (`core.performing` holds the acts of management). A refusal or a failure is recorded as well, and is one exception with
 a sentence and a remedy. What cannot be recorded does not happen.
 """
 
 # An ability is abstract on purpose: that a token has it is all that is asked.
 # mypy: disable-error-code="type-abstract"
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from keyholm.core import actions, management
@@ -21,11 +23,9 @@ from keyholm.core.certificates import Certificates
 from keyholm.core.consent import Consent
 from keyholm.core.destination import visible
 from keyholm.core.errors import (
-    AbilityMissing,
-    BadRequest,
     KeyholmError,
     KeyNotFound,
-    LimitExceeded,
+    LoginNeeded,
     ManagementForbidden,
     NoPrompter,
     NotTheOwner,
@@ -34,8 +34,10 @@ from keyholm.core.errors import (
     TokenLocked,
 )
 from keyholm.core.inventory import Inventory
-from keyholm.core.mechanisms import Input, Mechanism, Message, spelling
-from keyholm.core.model import Key, KeyId
+from keyholm.core.mechanisms import Input, Mechanism, Message, Value, Verb, spelling
+from keyholm.core.model import Key, KeyId, Kind, NewObject, Object
+from keyholm.core.operation import Collected, Operation, Public, Streamed
+from keyholm.core.performing import PERFORM, ability, label_of
 from keyholm.core.policy import (
     OPEN,
     Decision,
@@ -51,18 +53,15 @@ from keyholm.core.policy import (
     policy_hash,
     tighten,
 )
-from keyholm.core.recording import Recorder
+from keyholm.core.recording import Account, Recorder
 from keyholm.core.secret import Secret
+from keyholm.core.session import Role
 from keyholm.core.store import (
-    BacksUp,
+    Derives,
     Describes,
-    Destroys,
-    Exports,
-    Generates,
-    HasSlots,
-    Imports,
-    MakesTokens,
-    Restores,
+    HasPins,
+    HoldsObjects,
+    Operates,
     Signs,
     Token,
     Unlocks,
@@ -72,8 +71,9 @@ from keyholm.wire.ssh import keys
 from keyholm.wire.ssh.sshsig import SshSig
 from keyholm.wire.ssh.userauth import UserAuth
 
-MAX_MESSAGE: Final = 64 * 1024 * 1024  # of an operation in parts
-Ability = TypeVar("Ability")
+_PUBLIC: Final = frozenset({Verb.VERIFY, Verb.ENCRYPT, Verb.ENCAPSULATE})
+_EMPTY: Final = hashlib.sha256().digest()  # of a use that nothing went into
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,12 @@ class Use:
 
     key: Key
     mechanism: Mechanism
-    operation: str = "sign"
+    operation: Verb = Verb.SIGN
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it needs the public half of a key pair only."""
+        return self.operation in _PUBLIC and self.key.kind is not Kind.SECRET
 
 
 @dataclass(slots=True)
@@ -93,7 +98,7 @@ class _Permit:
     key: Key  # held, so that its id() stays its own
     mechanism: Mechanism
     spelled: str
-    token: Signs
+    token: Any  # that it has the ability was asked
     policy: Policy
     policy_hash: str
     rule: str
@@ -194,7 +199,7 @@ class Gate:
             if not permit.again:
                 caller.memory[slot] = permit
         try:
-            result = permit.token.sign(key, mechanism, data)
+            result: bytes = permit.token.sign(key, mechanism, data)
         except TokenLocked as error:
             permit, result = self._sign_after_unlock(caller, permit, data, error, begun)
         except KeyholmError as error:
@@ -216,32 +221,167 @@ class Gate:
         )
         return result
 
-    def begin(self, caller: Caller, uses: Sequence[Use]) -> "Operation":
-        """An operation in parts. What can be decided without its data is decided here."""
-        if len(uses) != 1:
-            raise BadRequest("An operation of more than one key is not offered yet.")
-        (use,) = uses
+    def begin(self, caller: Caller, use: Use) -> Operation:
+        """A use whose data comes in parts. What can be decided without them is decided here."""
         begun = self._clock()
-        _ability(self.inventory.token_of(use.key), Signs)
+        if use.is_public:
+            return Public(self._operates(caller, use.key).begin_use(*_what(use)))
+        token = self._seen(caller, use.key)
+        if use.operation is Verb.SIGN and (
+            self.policy(use.key).is_bound or not isinstance(token, Operates)
+        ):
+            return self._collected(caller, use, begun)
+        account = self._admit(caller, use, begun)
+        start = partial(ability(token, Operates).begin_use, *_what(use))
+        return Streamed(self._with(account, start), account)
+
+    def begin_with(
+        self, caller: Caller, key: Object, verb: Verb, mechanism: Mechanism
+    ) -> Operation:
+        """The same with a public key that stands alone."""
+        return Public(self._operates(caller, key).begin_use(key, verb, mechanism))
+
+    def _collected(self, caller: Caller, use: Use, begun: float) -> Operation:
+        """What is signed decides, so it is collected; what forbids it anyway is said now."""
         decision = decide(self.policy(use.key), self._request(caller, use, None), self._files)
         if not decision.allowed:
             error = PolicyForbids(decision.reason, remedy=decision.remedy)
             self._failed(caller, use, None, error, begun, rule=decision.rule)
             raise error
-        return Operation(self, caller, use)
+        return Collected(
+            lambda message: self.sign(caller, use.key, use.mechanism, Message(message))
+        )
+
+    # Keys out of keys: each use is decided and recorded like any other, and the new key has
+    # the strictest policy of those that it was made of.
+
+    def derive(self, caller: Caller, key: Key, mechanism: Mechanism, new: NewObject) -> Key:
+        token, policy = self._derives(caller, key), self.policy(key)
+        return self._made(
+            caller,
+            [Use(key, mechanism, Verb.DERIVE)],
+            lambda: token.derive(key, mechanism, new, policy),
+        )
+
+    def unwrap(
+        self, caller: Caller, key: Key, mechanism: Mechanism, wrapped: bytes, new: NewObject
+    ) -> Key:
+        token, policy = self._derives(caller, key), self.policy(key)
+        return self._made(
+            caller,
+            [Use(key, mechanism, Verb.UNWRAP)],
+            lambda: token.unwrap(key, mechanism, wrapped, new, policy),
+        )
+
+    def wrap(self, caller: Caller, wrapping: Key, key: Key, mechanism: Mechanism) -> bytes:
+        """`key` leaves its token, so it is exported: the gate asks both keys' policies."""
+        token = self._derives(caller, wrapping)
+        uses = [Use(wrapping, mechanism, Verb.WRAP), Use(key, mechanism, Verb.EXPORT)]
+        return self._made(caller, uses, lambda: token.wrap(wrapping, key, mechanism))
+
+    def decapsulate(
+        self, caller: Caller, key: Key, mechanism: Mechanism, ciphertext: bytes, new: NewObject
+    ) -> Key:
+        token, policy = self._derives(caller, key), self.policy(key)
+        return self._made(
+            caller,
+            [Use(key, mechanism, Verb.DECAPSULATE)],
+            lambda: token.decapsulate(key, mechanism, ciphertext, new, policy),
+        )
+
+    def encapsulate(
+        self, caller: Caller, key: Key | Object, mechanism: Mechanism, new: NewObject
+    ) -> tuple[bytes, Key]:
+        """Uses a public half only, so nothing of it is recorded."""
+        return self._derives(caller, key).encapsulate(key, mechanism, new, OPEN)
+
+    def value(self, caller: Caller, key: Key) -> Secret:
+        """The secret itself, of a key that may leave. Raises `NotExportable`."""
+        token = ability(self._seen(caller, key), HoldsObjects)
+        use = Use(key, Value(), Verb.EXPORT)
+        return self._made(caller, [use], lambda: token.value_of(key))
+
+    def _made(self, caller: Caller, uses: Sequence[Use], act: Callable[[], Made]) -> Made:
+        begun = self._clock()
+        accounts = [self._admit(caller, use, begun) for use in uses]
+        made = self._with(accounts[0], act)
+        for account in accounts:
+            account.done(_EMPTY, 0, _EMPTY)
+        return made
+
+    def _admit(self, caller: Caller, use: Use, begun: float) -> Account:
+        token = self._seen(caller, use.key)
+        if use.operation is Verb.EXPORT:
+            self._prove_export(caller, use, token, begun)
+        permit = self._permit(caller, use, None, begun)
+        if isinstance(token, Unlocks) and token.locked:
+            self._open(caller, use, token, begun)
+            # What a locked token says of a policy was not verified.
+            permit = self._permit(caller, use, None, begun)
+        return Account(
+            self._recorder,
+            caller,
+            use.key,
+            use.operation,
+            permit.spelled,
+            permit.rule,
+            permit.policy_hash,
+            begun,
+            self._durable(use.key),
+            permit.consent,
+        )
+
+    def _open(self, caller: Caller, use: Use, token: Token, begun: float) -> None:
+        locked = TokenLocked(f"{token.label} is locked.", remedy="`keyholm unlock`")
+        try:
+            self._unlock_by_prompt(caller, use.key, locked)
+        except KeyholmError as error:
+            self._failed(caller, use, None, error, begun)
+            raise
+
+    def _prove_export(self, caller: Caller, use: Use, token: Token, begun: float) -> None:
+        """A key that lasts leaves only for those who logged in; one of a session is its own."""
+        if use.key.place.is_session or _is_user(caller, token):
+            return
+        error = ProofNeeded(
+            f"{use.key.label or 'A key'} leaves {token.label} only after a login.",
+            remedy="Log in to the token first.",
+        )
+        self._failed(caller, use, None, error, begun)
+        raise error
+
+    def _with(self, account: Account, act: Callable[[], Made]) -> Made:
+        try:
+            return act()
+        except KeyholmError as error:
+            account.failed(_EMPTY, 0, error)
+            raise
+
+    def _seen(self, caller: Caller, key: Key | Object) -> Token:
+        token = self.inventory.token_of(key)
+        if not _may_see(caller, token):
+            raise KeyNotFound("There is no such key for you.")
+        return token
+
+    def _operates(self, caller: Caller, key: Key | Object) -> Operates:
+        return ability(self._seen(caller, key), Operates)
+
+    def _derives(self, caller: Caller, key: Key | Object) -> Derives:
+        return ability(self._seen(caller, key), Derives)
 
     def explain(self, caller: Caller, use: Use, data: Input | None) -> tuple[Step, ...]:
         """Each rule of the key's policy with what it says; nothing is used or recorded."""
         return explain(self.policy(use.key), self._request(caller, use, data), self._files)
 
-    def _permit(self, caller: Caller, use: Use, data: Input, begun: float) -> _Permit:
+    def _permit(self, caller: Caller, use: Use, data: Input | None, begun: float) -> _Permit:
         key = use.key
         epoch = self.inventory.epoch  # before the policy is read: a change in between shows
         try:
             token = self.inventory.token_of(key)
             if not _may_see(caller, token):
                 raise KeyNotFound(f"There is no key {key.label!r} for you.")
-            signer = _ability(token, Signs)
+            signer = ability(token, Signs) if use.operation is Verb.SIGN else token
+            _check_login(caller, token)
             policy = self.policy(key)
         except KeyholmError as error:
             self._failed(caller, use, data, error, begun)
@@ -274,7 +414,7 @@ class Gate:
         self,
         caller: Caller,
         use: Use,
-        data: Input,
+        data: Input | None,
         decision: Decision,
         permit: _Permit,
         begun: float,
@@ -407,7 +547,10 @@ class Gate:
             raise
         detail = management.detail(action)
         intent = self._recorder.intends(caller, name, target, detail, management.key_id(action))
-        return self._ended(intent, lambda: _PERFORM[type(action)](self, action))
+        result = self._ended(intent, lambda: PERFORM[type(action)](self, action))
+        if isinstance(action, actions.LogIn) and caller.logins is not None:
+            caller.logins.roles[action.token.store, action.token.name] = action.role
+        return result
 
     def _ended(self, intent: int, perform: Callable[[], object]) -> object:
         begun = self._clock()
@@ -423,7 +566,7 @@ class Gate:
     def _may_manage(self, caller: Caller, action: actions.Action, proof: Secret | None) -> None:
         self._check_way(caller, action)
         token = self._token(action)
-        if token is not None and caller.uid not in (0, token.owner):
+        if token is not None and caller.uid not in (0, token.owner) and not _is_own(action):
             # A token that a uid may not even see does not exist for it.
             if not _may_see(caller, token):
                 raise KeyNotFound("There is no such token for you.")
@@ -434,7 +577,10 @@ class Gate:
                     raise NotTheOwner("Only root makes tokens for others.")
             case _:
                 pass
-        if reason := self._wants_proof(action):
+        if token is not None and not _may_see(caller, token):
+            raise KeyNotFound("There is no such token for you.")
+        reason = self._wants_proof(action)
+        if reason and not (token is not None and _is_user(caller, token)):
             self._prove(token, proof, reason)
 
     def _check_way(self, caller: Caller, action: actions.Action) -> None:
@@ -460,7 +606,9 @@ class Gate:
         match action:
             case actions.Export():
                 return "Exporting a private key"
-            case actions.Destroy(key) if key.place.store != "memory":
+            case actions.Destroy(key) if not (
+                key.place.store == management.MEMORY or key.place.is_session
+            ):
                 return "Destroying a key"
             case actions.RemoveToken():
                 return "Removing a token"
@@ -479,180 +627,43 @@ class Gate:
             return  # a throw-away token: its file is as open as its owner's uid
         if proof is None:
             raise ProofNeeded(
-                f"{reason} wants the passphrase of {_label(token)}.",
+                f"{reason} wants the passphrase of {label_of(token)}.",
                 remedy="Give the passphrase of the token.",
             )
         token.verify(proof)
 
 
-class Operation:
-    """A use of a key whose data comes in parts."""
+def _what(use: Use) -> tuple[Key, Verb, Mechanism]:
+    return use.key, use.operation, use.mechanism
 
-    def __init__(self, gate: Gate, caller: Caller, use: Use) -> None:
-        self._gate, self._caller, self._use = gate, caller, use
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._ended = False
 
-    def update(self, data: bytes) -> None:
-        if self._ended:
-            raise BadRequest("This operation has ended.")
-        self._size += len(data)
-        if self._size > MAX_MESSAGE:
-            self.abort()
-            raise LimitExceeded(f"A message of more than {MAX_MESSAGE >> 20} MiB is not signed.")
-        self._parts.append(data)
+def _is_user(caller: Caller, token: Token) -> bool:
+    """Whether the caller's application proved, by its PIN, that the owner is there."""
+    logins = caller.logins
+    return logins is not None and logins.roles.get((token.store, token.name)) is Role.USER
 
-    def finish(self) -> bytes:
-        if self._ended:
-            raise BadRequest("This operation has ended.")
-        message = Message(b"".join(self._parts))
-        self.abort()
-        return self._gate.sign(self._caller, self._use.key, self._use.mechanism, message)
 
-    def abort(self) -> None:
-        self._ended = True
-        self._parts.clear()
+def _is_own(action: actions.Action) -> bool:
+    """Whether it needs no right over the token: what a session makes for itself, and PINs,
+    which are a proof of their own."""
+    match action:
+        case actions.Generate(_, new) | actions.Create(_, new):
+            return new.session
+        case actions.Change(key) | actions.Destroy(key) | actions.Remove(key):
+            return key.place.is_session
+        case actions.LogIn() | actions.SetPin() | actions.InitPin() | actions.InitToken():
+            return True
+        case _:
+            return False
+
+
+def _check_login(caller: Caller, token: Token) -> None:
+    """Where programs ask for the PIN, one must have; other doors have the daemon ask."""
+    if caller.logins is None or not isinstance(token, HasPins) or not token.application_login:
+        return
+    if not _is_user(caller, token):
+        raise LoginNeeded(f"{token.label} wants its PIN first.", remedy="Log in to the token.")
 
 
 def _may_see(caller: Caller, token: Token) -> bool:
     return caller.uid in (0, token.owner) or caller.uid in token.accepted_uids
-
-
-def _label(owner: object) -> str:
-    return getattr(owner, "label", "") or getattr(owner, "name", "") or "This store"
-
-
-def _ability(owner: object, ability: type[Ability]) -> Ability:
-    if isinstance(owner, ability):
-        return owner
-    raise AbilityMissing(
-        f"{_label(owner)} cannot do this: it has no {ability.__name__.lower()} ability."
-    )
-
-
-# Each performs one action, and gives what `manage` gives for it.
-
-
-def _generate(gate: Gate, action: actions.Generate) -> Key:
-    return _ability(action.token, Generates).generate(action.new, action.policy)
-
-
-def _import(gate: Gate, action: actions.ImportKey) -> Key:
-    token = _ability(action.token, Imports)
-    gate.forget_uses(action)
-    return token.import_key(action.private, action.handover, action.policy)
-
-
-def _export(gate: Gate, action: actions.Export) -> Secret:
-    return _ability(gate.inventory.token_of(action.key), Exports).export(action.key)
-
-
-def _destroy(gate: Gate, action: actions.Destroy) -> None:
-    _ability(gate.inventory.token_of(action.key), Destroys).destroy(action.key)
-
-
-def _rename(gate: Gate, action: actions.Rename) -> Key:
-    token = _ability(gate.inventory.token_of(action.key), Describes)
-    return token.rename(action.key, action.label)
-
-
-def _set_policy(gate: Gate, action: actions.SetPolicy) -> Key:
-    token = _ability(gate.inventory.token_of(action.key), Describes)
-    return token.set_policy(action.key, action.policy)
-
-
-def _unlock(gate: Gate, action: actions.Unlock) -> None:
-    _ability(action.token, Unlocks).unlock(action.passphrase)
-
-
-def _lock(gate: Gate, action: actions.Lock) -> None:
-    _ability(action.token, Unlocks).lock()
-
-
-def _make_token(gate: Gate, action: actions.MakeToken) -> Token:
-    store = _ability(action.store, MakesTokens)
-    return store.make_token(action.name, action.owner, action.passphrase)
-
-
-def _remove_token(gate: Gate, action: actions.RemoveToken) -> None:
-    store = gate.inventory.store(action.token.store)
-    _ability(store, MakesTokens).remove_token(action.token)
-
-
-def _change_passphrase(gate: Gate, action: actions.ChangePassphrase) -> None:
-    _ability(action.token, HasSlots).change_passphrase(action.old, action.new)
-
-
-def _add_recovery_code(gate: Gate, action: actions.AddRecoveryCode) -> Secret:
-    return _ability(action.token, HasSlots).add_recovery_code(action.passphrase)
-
-
-def _remove_slot(gate: Gate, action: actions.RemoveSlot) -> None:
-    _ability(action.token, HasSlots).remove_slot(action.passphrase, action.slot)
-
-
-def _backup(gate: Gate, action: actions.Backup) -> bytes:
-    return _ability(action.token, BacksUp).backup(action.passphrase)
-
-
-def _restore(gate: Gate, action: actions.Restore) -> Token:
-    store = _ability(action.store, Restores)
-    return store.restore(action.backup, action.passphrase, action.name, action.owner)
-
-
-def _close_door(gate: Gate, action: actions.CloseDoor) -> None:
-    action.door.close_with(action.password)
-
-
-def _open_door(gate: Gate, action: actions.OpenDoor) -> None:
-    action.door.open_with(action.password)
-
-
-def _withdraw(gate: Gate, action: actions.Withdraw) -> None:
-    action.door.withdraw(action.key)
-
-
-def _restore_withdrawn(gate: Gate, action: actions.RestoreWithdrawn) -> int:
-    return action.door.restore_withdrawn(action.keys)
-
-
-def _load_module(gate: Gate, action: actions.LoadModule) -> None:
-    raise AbilityMissing(
-        f"{action.provider!r} was not loaded: the agent does not load PKCS#11 modules yet.",
-        remedy="Use it with `PKCS11Provider` in ssh_config meanwhile.",
-    )
-
-
-def _add_certificate(gate: Gate, action: actions.AddCertificate) -> None:
-    gate.certificates.add(action.key, action.blob, action.name)
-
-
-def _remove_certificate(gate: Gate, action: actions.RemoveCertificate) -> None:
-    gate.certificates.remove(action.key, action.name)
-
-
-_PERFORM: Final[dict[type, Callable[[Gate, Any], object]]] = {
-    actions.Generate: _generate,
-    actions.ImportKey: _import,
-    actions.Export: _export,
-    actions.Destroy: _destroy,
-    actions.Rename: _rename,
-    actions.SetPolicy: _set_policy,
-    actions.Unlock: _unlock,
-    actions.Lock: _lock,
-    actions.MakeToken: _make_token,
-    actions.RemoveToken: _remove_token,
-    actions.ChangePassphrase: _change_passphrase,
-    actions.AddRecoveryCode: _add_recovery_code,
-    actions.RemoveSlot: _remove_slot,
-    actions.Backup: _backup,
-    actions.Restore: _restore,
-    actions.CloseDoor: _close_door,
-    actions.OpenDoor: _open_door,
-    actions.Withdraw: _withdraw,
-    actions.RestoreWithdrawn: _restore_withdrawn,
-    actions.LoadModule: _load_module,
-    actions.AddCertificate: _add_certificate,
-    actions.RemoveCertificate: _remove_certificate,
-}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from keyholm.core.errors import KeyNotFound, StoreFailed, TokenNotFound
-from keyholm.core.model import Key, KeyId
+from keyholm.core.model import Key, KeyId, Object
 from keyholm.core.store import Event, Store, Token
 
 
@@ -24,7 +24,8 @@ class Snapshot:
 
     def __post_init__(self) -> None:
         for key in self.keys:
-            self.by_identity.setdefault(key.identity, key)
+            if key.identity:  # SSH has words for it
+                self.by_identity.setdefault(key.identity, key)
             self.by_id.setdefault(key.id, []).append(key)
 
 
@@ -80,7 +81,7 @@ class Inventory:
                 return candidate
         raise TokenNotFound(f"There is no token {store}/{name}.", remedy="See `keyholm status`.")
 
-    def token_of(self, key: Key) -> Token:
+    def token_of(self, key: Key | Object) -> Token:
         return self.token(key.place.store, key.place.token)
 
     def store(self, name: str) -> Store:

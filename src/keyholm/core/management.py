@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from keyholm.core import actions
-from keyholm.core.model import Key
+from keyholm.core.model import Key, Object, spelled
 from keyholm.core.policy import policy_hash
 from keyholm.core.store import Token
 
@@ -29,7 +29,7 @@ def target(action: actions.Action) -> str:
         return action.provider[:256]
     for attribute in ("key", "token", "door", "store"):
         found = getattr(action, attribute, None)
-        if isinstance(found, Key):
+        if isinstance(found, Key | Object):
             return str(found.place)
         if attribute == "token" and found is not None:
             return place(found)
@@ -48,10 +48,16 @@ def detail(action: actions.Action) -> dict[str, str]:
         case actions.Generate(_, new, policy):
             return {
                 "label": new.label,
-                "algorithm": new.algorithm,
+                "algorithm": spelled(new.algorithm),
                 "exportable": str(new.exportable).lower(),
                 "policy": policy_hash(policy),
             }
+        case actions.Create(_, new, policy):
+            return {"kind": new.kind, "policy": policy_hash(policy)}
+        case actions.LogIn(_, role) | actions.SetPin(_, role):
+            return {"role": role}
+        case actions.InitToken(_, _, label):
+            return {"label": label}
         case actions.ImportKey(_, _, handover, policy):
             return {"label": handover.label, "policy": policy_hash(policy)}
         case actions.Rename(_, label):

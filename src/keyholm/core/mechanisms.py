@@ -262,6 +262,10 @@ class MlKem(msgspec.Struct, frozen=True):
     """ML-KEM (FIPS 203)."""
 
 
+class Value(msgspec.Struct, frozen=True):
+    """The key's own bytes, as they are: what reading CKA_VALUE is, and copying out of a token."""
+
+
 class Vendor(msgspec.Struct, frozen=True):
     """A mechanism of a vendor's PKCS#11 module, passed on as it is."""
 
@@ -298,11 +302,12 @@ Mechanism = (
     | Pbkdf2
     | CounterKdf
     | MlKem
+    | Value
     | Vendor
 )
 
 # The name of a mechanism in policies and in the trail; a hash, if it has one, follows it.
-_NAMES: Final[dict[type, str]] = {
+_NAMES: Final[dict[type[msgspec.Struct], str]] = {
     EdDsa: "eddsa",
     Ecdsa: "ecdsa",
     RsaPkcs1: "rsa-pkcs1",
@@ -331,7 +336,9 @@ _NAMES: Final[dict[type, str]] = {
     Pbkdf2: "pbkdf2",
     CounterKdf: "counter-kdf",
     MlKem: "ml-kem",
+    Value: "value",
 }
+_ALWAYS_HASHED: Final = (RsaPss, Hmac, RsaOaep, Hkdf, Pbkdf2)
 
 
 def spelling(mechanism: Mechanism) -> str:
@@ -341,3 +348,10 @@ def spelling(mechanism: Mechanism) -> str:
     name = _NAMES[type(mechanism)]
     hashed: Hash | None = getattr(mechanism, "hash", None)
     return f"{name}-{hashed}" if hashed else name
+
+
+def spellings() -> frozenset[str]:
+    """Every name that `spelling` can give, but those of vendors."""
+    plain = {name for kind, name in _NAMES.items() if kind not in _ALWAYS_HASHED}
+    hashed = [name for kind, name in _NAMES.items() if "hash" in kind.__struct_fields__]
+    return frozenset(plain | {f"{name}-{each}" for name in hashed for each in Hash})

@@ -7,6 +7,7 @@ can fill the disk with them.
 
 import hashlib
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from keyholm.core.audit.records import (
@@ -39,7 +40,7 @@ class Trail(Protocol):
 
 class Recorder:
     def __init__(self, trail: Trail, clock: Callable[[], float]) -> None:
-        self.trail, self._clock = trail, clock
+        self.trail, self.clock = trail, clock
 
     def session(self, caller: Caller) -> int:
         known: tuple[int, int] | None = caller.memory.get(SESSION)
@@ -81,7 +82,7 @@ class Recorder:
             "ok",
             rule,
             policy,
-            int((self._clock() - begun) * 1e6),
+            int((self.clock() - begun) * 1e6),
             consent,
         )
         if context is not None or caller.bindings:
@@ -114,7 +115,7 @@ class Recorder:
             len(given),
             result=_result(error),
             rule=rule,
-            latency=int((self._clock() - begun) * 1e6),
+            latency=int((self.clock() - begun) * 1e6),
             error=type(error).__name__,
             what=str(error),
         )
@@ -132,7 +133,7 @@ class Recorder:
     def managed(
         self, intent: int, *, begun: float, key: str = "", detail: dict[str, str] | None = None
     ) -> None:
-        latency = int((self._clock() - begun) * 1e6)
+        latency = int((self.clock() - begun) * 1e6)
         self.trail.append(
             Outcome(intent, latency=latency, key=key, detail=detail or {}), essential=True
         )
@@ -142,7 +143,7 @@ class Recorder:
             Outcome(
                 intent,
                 result=_result(error),
-                latency=int((self._clock() - begun) * 1e6),
+                latency=int((self.clock() - begun) * 1e6),
                 error=type(error).__name__,
                 what=str(error),
             ),
@@ -163,6 +164,71 @@ class Recorder:
             ),
             caller.uid,
         )
+
+
+@dataclass(slots=True)
+class Account:
+    """One use of a key that is not over at once, and what becomes of it in the trail."""
+
+    recorder: Recorder
+    caller: Caller
+    key: Key
+    op: str
+    mechanism: str
+    rule: str
+    policy: str
+    begun: float
+    durable: bool
+    consent: str = ""
+    intent: int = 0
+
+    def intend(self) -> None:
+        """Written before the first byte of a result leaves, when more is to follow."""
+        self.intent = self._append("intent", "", 0, "")
+
+    def done(self, digest: bytes, length: int, output: bytes) -> None:
+        """`digest` and `output` are the SHA-256 of all that went in and came out."""
+        if not self.intent:
+            self._append("ok", digest.hex(), length, output.hex())
+            return
+        detail = {"input": digest.hex(), "input_length": str(length)}
+        outcome = Outcome(self.intent, output=output.hex(), latency=self._latency(), detail=detail)
+        self.recorder.trail.append(outcome, durable=self.durable)
+
+    def failed(self, digest: bytes, length: int, error: KeyholmError) -> None:
+        if self.intent:
+            self.recorder.not_managed(self.intent, error, begun=self.begun)
+            return
+        record = self._record(_result(error), digest.hex(), length, "")
+        record.error, record.what = type(error).__name__, str(error)
+        self.recorder.trail.refuse(record, self.caller.uid)
+
+    def _append(self, result: str, digest: str, length: int, output: str) -> int:
+        record = self._record(result, digest, length, output)
+        return self.recorder.trail.append(record, durable=self.durable)
+
+    def _record(self, result: str, digest: str, length: int, output: str) -> Operation:
+        place = self.key.place
+        return Operation(
+            self.recorder.session(self.caller),
+            self.caller.door,
+            self.op,
+            self.mechanism,
+            self.key.id,
+            place.store,
+            place.token,
+            digest,
+            length,
+            output,
+            result,
+            self.rule,
+            self.policy,
+            self._latency(),
+            self.consent,
+        )
+
+    def _latency(self) -> int:
+        return int((self.recorder.clock() - self.begun) * 1e6)
 
 
 def _result(error: KeyholmError) -> str:

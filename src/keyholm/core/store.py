@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Protocol
 
-from keyholm.core.mechanisms import Input, Mechanism
-from keyholm.core.model import Key, NewKey
+from keyholm.core.mechanisms import Input, Mechanism, Verb
+from keyholm.core.model import Attributes, Key, NewKey, NewObject, Object
 from keyholm.core.policy import Policy
 from keyholm.core.secret import Secret
+from keyholm.core.session import Role
 from keyholm.wire.ssh.private_keys import Private
 
 
@@ -86,6 +87,117 @@ class Signs(ABC):
 
         Raises `MechanismUnsupported`, `TokenLocked`, `TokenNotPresent`, `StoreFailed`, ...
         """
+
+
+class Running(Protocol):
+    """A use of a key that is under way: data goes in by parts, and so may the result come.
+
+    `finish` gives the rest: the signature, the last of a ciphertext. To verify, it takes the
+    signature instead. What cannot be told before the end, such as whether a tag fits, gives
+    nothing until then. Errors are those of `Operates.begin_use`, `DataInvalid`,
+    `DataLengthInvalid`, and `SignatureInvalid`; after one, it has ended.
+    """
+
+    def update(self, data: bytes) -> bytes: ...
+    def finish(self, signature: bytes = b"") -> bytes: ...
+
+
+class Operates(ABC):
+    """Every use of a key but the making of other keys.
+
+    The public half of a key pair verifies and encrypts: that uses nothing secret."""
+
+    @abstractmethod
+    def begin_use(self, key: Key | Object, verb: Verb, mechanism: Mechanism) -> Running:
+        """Raises `MechanismUnsupported`, `TokenLocked`, `TokenNotPresent`, `StoreFailed`, ..."""
+
+
+class Derives(ABC):
+    """Keys out of keys."""
+
+    @abstractmethod
+    def derive(self, key: Key, mechanism: Mechanism, new: NewObject, policy: Policy) -> Key: ...
+    @abstractmethod
+    def wrap(self, wrapping: Key, key: Key, mechanism: Mechanism) -> bytes:
+        """`key` encrypted: a secret key as it is, a private one as PKCS#8.
+
+        Raises `NotExportable`."""
+
+    @abstractmethod
+    def unwrap(
+        self, unwrapping: Key, mechanism: Mechanism, wrapped: bytes, new: NewObject, policy: Policy
+    ) -> Key: ...
+    @abstractmethod
+    def encapsulate(
+        self, key: Key | Object, mechanism: Mechanism, new: NewObject, policy: Policy
+    ) -> tuple[bytes, Key]:
+        """The ciphertext, and the key that whoever decapsulates it gets too."""
+
+    @abstractmethod
+    def decapsulate(
+        self, key: Key, mechanism: Mechanism, ciphertext: bytes, new: NewObject, policy: Policy
+    ) -> Key: ...
+
+
+class HoldsObjects(ABC):
+    """What PKCS#11 calls an object: beside key pairs, secret keys, certificates, data.
+
+    What is made with `session` is held in memory and listed nowhere: whoever made it holds
+    the only name of it, and destroys it."""
+
+    @abstractmethod
+    def objects(self) -> Sequence[Object]:
+        """All but keys, oldest first; private ones only while the token is open."""
+
+    @abstractmethod
+    def create_object(self, new: NewObject, policy: Policy) -> Key | Object: ...
+    @abstractmethod
+    def change_object(
+        self, which: Key | Object, attributes: Attributes, *, public: bool = False
+    ) -> Key | Object:
+        """Give it these attributes instead of those that it has; `public`: the public half."""
+
+    @abstractmethod
+    def remove_object(self, which: Object) -> None: ...
+    @abstractmethod
+    def value_of(self, key: Key) -> Secret:
+        """A secret key as it is, a private key as PKCS#8 (DER). Raises `NotExportable`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PinState:
+    """What may be known of a PIN without knowing it."""
+
+    is_set: bool
+    tries_left: int
+    tries: int  # after a success
+
+
+class HasPins(ABC):
+    """PINs as PKCS#11 has them: the officer's, who gives a user a new one, and the user's."""
+
+    @property
+    @abstractmethod
+    def application_login(self) -> bool:
+        """Whether programs ask for the PIN themselves, as they always did."""
+
+    @abstractmethod
+    def pin_state(self, role: Role) -> PinState: ...
+    @abstractmethod
+    def check_pin(self, role: Role, pin: Secret) -> None:
+        """Counted before it is compared. Opens the token where it is locked.
+
+        Raises `PinIncorrect`, `PinLocked`, `PinNotSet`."""
+
+    @abstractmethod
+    def set_pin(self, role: Role, old: Secret, new: Secret) -> None: ...
+    @abstractmethod
+    def init_pin(self, officer_pin: Secret, new: Secret) -> None:
+        """The officer gives the user a PIN, which also opens one that was locked."""
+
+    @abstractmethod
+    def init_token(self, officer_pin: Secret, label: str) -> None:
+        """Everything on it is destroyed; the user has no PIN then."""
 
 
 class Generates(ABC):

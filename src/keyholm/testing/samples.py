@@ -52,9 +52,14 @@ MECHANISMS: Final[tuple[Mechanism, ...]] = (
 )
 _HASHES: Final[dict[Hash, hashes.HashAlgorithm]] = {
     Hash.SHA1: hashes.SHA1(),  # noqa: S303 - it is what ssh-rsa and ssh-dss have
+    Hash.SHA224: hashes.SHA224(),
     Hash.SHA256: hashes.SHA256(),
     Hash.SHA384: hashes.SHA384(),
     Hash.SHA512: hashes.SHA512(),
+    Hash.SHA3_224: hashes.SHA3_224(),
+    Hash.SHA3_256: hashes.SHA3_256(),
+    Hash.SHA3_384: hashes.SHA3_384(),
+    Hash.SHA3_512: hashes.SHA3_512(),
 }
 _CURVES: Final[dict[keys.Curve, ec.EllipticCurve]] = {
     keys.Curve.NISTP256: ec.SECP256R1(),

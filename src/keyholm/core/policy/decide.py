@@ -142,6 +142,10 @@ def _bound(policy: Policy, request: Request, files: Files) -> Refusal | None:
     by = next((name for name in _BINDING if _has(policy, name)), "")
     if not by or request.input is None:  # without a message: decided when it is there
         return None
+    if request.operation != "sign":
+        return Refusal(
+            by, f"The key is bound to what it signs, and is not used to {request.operation}."
+        )
     if not isinstance(request.input, Message):
         return Refusal(
             by,

@@ -75,6 +75,11 @@ class Policy:
         return any(part.max_uses or part.rate for part in self.parts)
 
     @property
+    def is_bound(self) -> bool:
+        """Whether what is signed decides."""
+        return any(part.destinations or part.namespaces or part.readable for part in self.parts)
+
+    @property
     def is_constrained(self) -> bool:
         return any(part.destinations for part in self.parts)
 

@@ -9,18 +9,7 @@ from typing import Any, Final, TypeVar
 from keyholm.core.caller import Door
 from keyholm.core.destination import Destination, Hop, HopKey
 from keyholm.core.errors import BadPolicy
-from keyholm.core.mechanisms import (
-    Dsa,
-    Ecdsa,
-    EdDsa,
-    Hash,
-    Mechanism,
-    MlDsa44Ed25519,
-    RsaPkcs1,
-    RsaPss,
-    SecurityKey,
-    spelling,
-)
+from keyholm.core.mechanisms import Verb, spellings
 from keyholm.core.policy import hours as hours_of
 from keyholm.core.policy.hours import Hours
 from keyholm.core.policy.model import CallerRule, Confirm, Rate
@@ -29,18 +18,8 @@ T = TypeVar("T")
 MAX_ITEMS: Final = 1024
 MAX_STRING: Final = 4096
 MAX_RATE: Final = 1000  # uses that are remembered, and to spare
-OPERATIONS: Final = frozenset({"sign", "decrypt", "encrypt", "derive", "wrap", "unwrap"})
-_ALL: Final[tuple[Mechanism, ...]] = (
-    EdDsa(),
-    Ecdsa(),
-    RsaPkcs1(),
-    *(kind(each) for each in Hash for kind in (Ecdsa, RsaPkcs1)),
-    *(RsaPss(each, each, 0) for each in Hash),
-    Dsa(),
-    MlDsa44Ed25519(),
-    SecurityKey(),
-)
-MECHANISMS: Final = frozenset(map(spelling, _ALL))
+OPERATIONS: Final = frozenset(map(str, Verb))
+MECHANISMS: Final = spellings()
 _FINGERPRINT: Final = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 _CONFIRM: Final = re.compile(r"([1-9][0-9]{0,3})m")
 _VENDOR: Final = re.compile(r"vendor-0x[0-9a-f]{1,16}")

@@ -45,7 +45,7 @@ class Listing:
         seen: set[bytes] = set()
         found = []
         for key in keys:
-            if key.id in self._withdrawn:
+            if key.ssh is None or key.id in self._withdrawn:
                 continue
             for blob in (key.identity, *self._beside(key)):
                 if blob not in seen:

@@ -19,7 +19,7 @@ from keyholm.core.errors import (
     PolicyForbids,
 )
 from keyholm.core.mechanisms import Input, Mechanism
-from keyholm.core.model import Key, NewKey, Origin
+from keyholm.core.model import Algorithm, Key, NewKey, Origin, spelled
 from keyholm.core.policy import Policy
 from keyholm.core.secret import Secret
 from keyholm.core.store import (
@@ -169,6 +169,8 @@ class DiskToken(LockedToken, Signs, Generates, Imports, Exports, Destroys, Descr
 
     def generate(self, new: NewKey, policy: Policy) -> Key:
         self.opened()
+        if not isinstance(new.algorithm, Algorithm):
+            raise AlgorithmUnsupported(f"{spelled(new.algorithm)} is not made here.")
         with wiped(software.generate(new.algorithm)) as private:
             facts = self._facts(private, new.label, Origin.GENERATED, new.exportable, policy)
             return self._add(private, facts)
