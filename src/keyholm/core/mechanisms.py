@@ -87,11 +87,12 @@ class RsaPkcs1(msgspec.Struct, frozen=True):
 
 class RsaPss(msgspec.Struct, frozen=True):
     """RSASSA-PSS (RFC 8017, section 8.1); `salt` in bytes. Takes a `Message`, or a `Digest`
-    of that hash."""
+    of that hash; in an operation in parts `prehashed` says that the parts make the digest."""
 
     hash: Hash
     mgf: Hash
     salt: int
+    prehashed: bool = False
 
 
 class Dsa(msgspec.Struct, frozen=True):
