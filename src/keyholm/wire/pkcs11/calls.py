@@ -44,6 +44,7 @@ class Parameter(NamedTuple):
     c: str = ""  # the C arguments that it is made of; `pInfo->flags` is a member of what one is
     width: int = 0  # of SPACED
     secret: bool = False  # read as a view of the frame, which its owner wipes; never copied
+    authenticated: bool = False  # a mechanism with the parameter of an authenticated wrap
 
 
 class Version(StrEnum):
@@ -263,6 +264,8 @@ new_key = _ulong("key", "phKey")
 wrapping_key = _ulong("wrapping_key", "hWrappingKey")
 unwrapping_key = _ulong("unwrapping_key", "hUnwrappingKey")
 mechanism = Parameter("mechanism", Type.MECHANISM, "pMechanism")
+wrap_mechanism = mechanism._replace(authenticated=True)
+wrap_parameter = Parameter("parameter", Type.MESSAGE, "pMechanism->pParameter")
 message = Parameter("parameter", Type.MESSAGE, "pParameter ulParameterLen")
 template = Parameter("template", Type.ATTRIBUTES, "pTemplate ulCount")
 key_template = Parameter("template", Type.ATTRIBUTES, "pTemplate ulAttributeCount")
@@ -1203,15 +1206,15 @@ _keys = (
         0x10047,
         "WrapKeyAuthenticated",
         "WrapKey, with data that is authenticated along with the key.",
-        (session, mechanism, wrapping_key, key, associated_data, wrapped_room),
-        (wrapped,),
+        (session, wrap_mechanism, wrapping_key, key, associated_data, wrapped_room),
+        (wrap_parameter, wrapped),
         _WRAP,
     ),
     _latest(
         0x10048,
         "UnwrapKeyAuthenticated",
         "UnwrapKey, with data that was authenticated along with the key.",
-        (session, mechanism, unwrapping_key, wrapped_in, key_template, associated_data),
+        (session, wrap_mechanism, unwrapping_key, wrapped_in, key_template, associated_data),
         (new_key,),
         (*_UNWRAP, CKR.AEAD_DECRYPT_FAILED),
     ),
