@@ -98,10 +98,9 @@ class SetPin:
 
 @dataclass(frozen=True, slots=True)
 class InitPin:
-    """The officer gives the user a PIN."""
+    """The officer, who is logged in, gives the user a PIN."""
 
     token: Token
-    officer_pin: Secret
     new: Secret
 
 

@@ -575,6 +575,8 @@ class Gate:
             case actions.MakeToken(owner=owner) | actions.Restore(owner=owner):
                 if caller.uid not in (0, owner):
                     raise NotTheOwner("Only root makes tokens for others.")
+            case actions.InitPin(opened) if _role(caller, opened) is not Role.OFFICER:
+                raise LoginNeeded("Only the security officer gives the user a PIN.")
             case _:
                 pass
         if token is not None and not _may_see(caller, token):
@@ -639,8 +641,11 @@ def _what(use: Use) -> tuple[Key, Verb, Mechanism]:
 
 def _is_user(caller: Caller, token: Token) -> bool:
     """Whether the caller's application proved, by its PIN, that the owner is there."""
-    logins = caller.logins
-    return logins is not None and logins.roles.get((token.store, token.name)) is Role.USER
+    return _role(caller, token) is Role.USER
+
+
+def _role(caller: Caller, token: Token) -> Role | None:
+    return caller.logins.roles.get((token.store, token.name)) if caller.logins else None
 
 
 def _is_own(action: actions.Action) -> bool:

@@ -97,7 +97,7 @@ def _set_pin(gate: "Gate", action: actions.SetPin) -> None:
 
 
 def _init_pin(gate: "Gate", action: actions.InitPin) -> None:
-    ability(action.token, HasPins).init_pin(action.officer_pin, action.new)
+    ability(action.token, HasPins).init_pin(action.new)
 
 
 def _init_token(gate: "Gate", action: actions.InitToken) -> None:

@@ -192,8 +192,9 @@ class HasPins(ABC):
     @abstractmethod
     def set_pin(self, role: Role, old: Secret, new: Secret) -> None: ...
     @abstractmethod
-    def init_pin(self, officer_pin: Secret, new: Secret) -> None:
-        """The officer gives the user a PIN, which also opens one that was locked."""
+    def init_pin(self, new: Secret) -> None:
+        """The officer, whose login the gate asked for and which opened the token, gives the
+        user a PIN; that also opens one that was locked. Raises `PinUnsuitable`."""
 
     @abstractmethod
     def init_token(self, officer_pin: Secret, label: str) -> None:
