@@ -72,10 +72,12 @@ def house() -> Iterator[House]:
     house.store.close()
 
 
-def login(key: Key, session_id: bytes = b"s" * 32, host_key: bytes | None = None) -> Message:
+def login(
+    key: Key, session_id: bytes = b"s" * 32, host_key: bytes | None = None, user: str = "root"
+) -> Message:
     method = userauth.HOSTBOUND if host_key else userauth.PUBLICKEY
     request = userauth.UserAuth(
-        session_id, "root", userauth.SERVICE, method, "ssh-ed25519", key.blob, host_key
+        session_id, user, userauth.SERVICE, method, "ssh-ed25519", key.blob, host_key
     )
     return Message(userauth.encode(request))
 
@@ -105,6 +107,16 @@ def test_what_cannot_be_recorded_is_not_given(house: House) -> None:
     house.trail.full = True
     with pytest.raises(TrailUnavailable):
         house.gate.sign(caller, key, ED, MESSAGE)
+
+
+def test_each_record_tells_what_its_own_message_was_for(house: House) -> None:
+    key, caller = house.key(), house.caller()
+    told = []
+    for message in (login(key), login(key, user="www"), MESSAGE):
+        house.gate.sign(caller, key, ED, message)
+        record = house.last(Operation)
+        told.append((record.purpose, record.user))
+    assert told == [("ssh-userauth", "root"), ("ssh-userauth", "www"), ("", "")]
 
 
 def test_one_session_record_for_a_connection(house: House) -> None:

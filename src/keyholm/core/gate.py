@@ -40,6 +40,7 @@ from keyholm.core.operation import Collected, Operation, Public, Streamed
 from keyholm.core.performing import PERFORM, ability, label_of
 from keyholm.core.policy import (
     OPEN,
+    Context,
     Decision,
     Files,
     Policy,
@@ -68,8 +69,6 @@ from keyholm.core.store import (
 )
 from keyholm.core.usage import Counts
 from keyholm.wire.ssh import keys
-from keyholm.wire.ssh.sshsig import SshSig
-from keyholm.wire.ssh.userauth import UserAuth
 
 _PUBLIC: Final = frozenset({Verb.VERIFY, Verb.ENCRYPT, Verb.ENCAPSULATE})
 _EMPTY: Final = hashlib.sha256().digest()  # of a use that nothing went into
@@ -102,7 +101,6 @@ class _Permit:
     policy: Policy
     policy_hash: str
     rule: str
-    context: UserAuth | SshSig | None = None
     consent: str = ""
     again: bool = False  # good for this one use only
 
@@ -203,7 +201,7 @@ class Gate:
         except TokenLocked as error:
             permit, result = self._sign_after_unlock(caller, permit, data, error, begun)
         except KeyholmError as error:
-            self._failed(caller, Use(key, mechanism), data, error, begun)
+            self._failed(caller, Use(key, mechanism), data, error, begun, context=_context(data))
             raise
         self._recorder.used(
             caller,
@@ -216,7 +214,7 @@ class Gate:
             policy=permit.policy_hash,
             begun=begun,
             durable=self._durable(key),
-            context=permit.context,
+            context=_context(data),
             consent=permit.consent,
         )
         return result
@@ -397,10 +395,9 @@ class Gate:
             policy,
             key.policy_hash or policy_hash(policy),
             decision.rule,
-            request.context,
             again=not decision.cacheable,
         )
-        self._agree(caller, use, data, decision, permit, begun)
+        self._agree(caller, use, request, decision, permit, begun)
         return permit
 
     def _decide(self, policy: Policy, request: Request) -> Decision:
@@ -414,7 +411,7 @@ class Gate:
         self,
         caller: Caller,
         use: Use,
-        data: Input | None,
+        request: Request,
         decision: Decision,
         permit: _Permit,
         begun: float,
@@ -429,13 +426,13 @@ class Gate:
                 return
             if decision.consent is not None:
                 permit.consent = self._consent.obtain(
-                    caller, use.key, decision.consent, permit.context
+                    caller, use.key, decision.consent, request.context
                 )
             if permit.again and permit.policy.is_counted:
                 self._count(use.key, permit.policy)
         except KeyholmError as error:
-            rule = decision.rule
-            self._failed(caller, use, data, error, begun, rule=rule, context=permit.context)
+            rule, context = decision.rule, request.context
+            self._failed(caller, use, request.input, error, begun, rule=rule, context=context)
             raise
 
     def _count(self, key: Key, policy: Policy) -> None:
@@ -491,7 +488,6 @@ class Gate:
 
     def _request(self, caller: Caller, use: Use, data: Input | None) -> Request:
         key = use.key
-        context = context_of(data.data) if isinstance(data, Message) else None
         return Request(
             uid=caller.uid,
             door=caller.door,
@@ -503,7 +499,7 @@ class Gate:
             key_blob=key.blob,
             mechanism=use.mechanism,
             input=data,
-            context=context,
+            context=_context(data),
             now=self._wall(),
             usage=Usage(self._counts.uses(key.id), self._counts.recent(key.id), self._clock()),
         )
@@ -517,7 +513,7 @@ class Gate:
         begun: float,
         *,
         rule: str = "",
-        context: UserAuth | SshSig | None = None,
+        context: Context = None,
     ) -> None:
         self._recorder.not_used(
             caller,
@@ -633,6 +629,10 @@ class Gate:
                 remedy="Give the passphrase of the token.",
             )
         token.verify(proof)
+
+
+def _context(data: Input | None) -> Context:
+    return context_of(data.data) if data.__class__ is Message else None
 
 
 def _what(use: Use) -> tuple[Key, Verb, Mechanism]:

@@ -78,6 +78,7 @@ requests = st.builds(
 
 @given(requests)
 def test_what_we_write_we_read(request_: UserAuth) -> None:
+    assert userauth.begins(userauth.encode(request_))
     assert userauth.parse(userauth.encode(request_)) == request_
 
 
@@ -98,6 +99,11 @@ def test_arbitrary_bytes_give_a_request_or_malformed(data: bytes) -> None:
     except Malformed:
         return
     assert userauth.encode(request_) == data
+
+
+def test_most_of_what_is_no_request_is_told_by_a_look() -> None:
+    for data in (b"", b"\0\0\0", b"hello", b"\xff" * 100, PLAIN_REQUEST[:14]):
+        assert not userauth.begins(data)
 
 
 def changed(old: bytes, new: bytes) -> bytes:

@@ -86,8 +86,10 @@ def context_of(data: bytes) -> Context:
     """What a message is about, if it is one that we can read."""
     if data.startswith(sshsig.MAGIC):
         parse: Callable[[bytes], UserAuth | SshSig] = sshsig.parse_signed
-    else:
+    elif userauth.begins(data):
         parse = userauth.parse
+    else:
+        return None
     try:
         return parse(data)
     except Malformed:
