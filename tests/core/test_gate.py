@@ -139,6 +139,37 @@ def test_another_uid_has_no_such_key(house: House) -> None:
     assert house.last(Operation).error == "KeyNotFound"
 
 
+def test_what_one_uid_may_use_says_nothing_of_another(house: House) -> None:
+    key = house.key()
+    house.gate.sign(house.caller(), key, ED, MESSAGE)
+    with pytest.raises(KeyNotFound):
+        house.gate.sign(house.caller(uid=OWNER + 1), key, ED, MESSAGE)
+
+
+def test_what_a_rule_lets_one_connection_do_says_nothing_of_another(house: House) -> None:
+    key = house.key(parse('doors = ["agent"]'))
+    house.gate.sign(house.caller(), key, ED, MESSAGE)
+    with pytest.raises(PolicyForbids):
+        house.gate.sign(house.caller(door=Door.PKCS11), key, ED, MESSAGE)
+
+
+def test_a_key_that_was_open_to_all_is_closed_to_new_connections_too(house: House) -> None:
+    key = house.key()
+    house.gate.sign(house.caller(), key, ED, MESSAGE)
+    house.token.set_policy(key, parse('doors = ["pkcs11"]'))
+    with pytest.raises(PolicyForbids):
+        house.gate.sign(house.caller(), key, ED, MESSAGE)
+
+
+def test_who_uses_a_key_that_is_open_to_all_is_known_before_its_signature_leaves(
+    house: House,
+) -> None:
+    key = house.key()
+    house.gate.sign(house.caller(start=8), key, ED, MESSAGE)
+    house.gate.sign(house.caller(start=9), key, ED, MESSAGE)
+    assert [house.trail.of(Session)[-2:][n].start for n in (0, 1)] == [8, 9]  # type: ignore[attr-defined]
+
+
 def test_a_refusal_is_recorded_with_its_rule_and_sentence(house: House) -> None:
     key = house.key(parse('doors = ["pkcs11"]'))
     with pytest.raises(PolicyForbids, match="agent door"):

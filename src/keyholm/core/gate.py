@@ -72,6 +72,7 @@ from keyholm.wire.ssh import keys
 
 _PUBLIC: Final = frozenset({Verb.VERIFY, Verb.ENCRYPT, Verb.ENCAPSULATE})
 _EMPTY: Final = hashlib.sha256().digest()  # of a use that nothing went into
+MOST_OPEN: Final = 1024  # what is remembered of keys that anybody may use who sees them
 Made = TypeVar("Made")
 
 
@@ -91,7 +92,10 @@ class Use:
 
 @dataclass(slots=True)
 class _Permit:
-    """What was decided for one connection, key and mechanism, and holds until `epoch` passes."""
+    """What was decided for one connection, key and mechanism, and holds until `epoch` passes.
+
+    Of a key whose policy says nothing it holds for every connection of the same uid.
+    """
 
     epoch: int
     key: Key  # held, so that its id() stays its own
@@ -127,6 +131,7 @@ class Gate:
         self._wall, self._clock = wall, clock
         self._visible: dict[int, tuple[int, tuple[Key, ...], bool]] = {}
         self._policies: tuple[int, dict[int, tuple[Key, Policy]]] = (-1, {})
+        self._open_permits: dict[tuple[object, ...], _Permit] = {}
 
     # --- what there is -----------------------------------------------------------------
 
@@ -192,10 +197,12 @@ class Gate:
         begun = self._clock()
         slot = (id(key), id(mechanism), data.__class__)
         permit = cast("_Permit | None", caller.memory.get(slot))
+        if permit is None and caller.logins is None:
+            permit = self._open_permits.get((caller.uid, *slot))
         if permit is None or permit.epoch != self.inventory.epoch:
             permit = self._permit(caller, Use(key, mechanism), data, begun)
             if not permit.again:
-                caller.memory[slot] = permit
+                self._remember(caller, slot, permit)
         try:
             result: bytes = permit.token.sign(key, mechanism, data)
         except TokenLocked as error:
@@ -399,6 +406,15 @@ class Gate:
         )
         self._agree(caller, use, request, decision, permit, begun)
         return permit
+
+    def _remember(self, caller: Caller, slot: tuple[object, ...], permit: _Permit) -> None:
+        if permit.policy != OPEN or caller.logins is not None:
+            caller.memory[slot] = permit
+            return
+        # Who asks is not needed before the use of such a key, only before its record.
+        if len(self._open_permits) >= MOST_OPEN:
+            self._open_permits.clear()
+        self._open_permits[caller.uid, *slot] = permit
 
     def _decide(self, policy: Policy, request: Request) -> Decision:
         name = spelling(request.mechanism)
