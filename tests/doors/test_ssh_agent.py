@@ -5,6 +5,7 @@ docs/protocols/ssh-agent.md.
 """
 
 import os
+import socket
 import struct
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from keyholm.core.audit.records import Operation
 from keyholm.core.caller import Caller, Door, Peer, Process
 from keyholm.core.errors import KeyholmError, leaves
 from keyholm.core.model import Algorithm
+from keyholm.doors.serving import Buffer, Connection, Limits
 from keyholm.doors.ssh_agent.errors import EXTENSION_FAILURES, FAILURES
 from keyholm.doors.ssh_agent.lock import DoorLock
 from keyholm.doors.ssh_agent.options import Options
@@ -423,6 +425,25 @@ def test_every_length_in_a_request_may_lie(ours: Agent) -> None:
 def test_every_error_has_a_name_here() -> None:
     for table in (FAILURES, EXTENSION_FAILURES):
         assert leaves(KeyholmError) <= table.keys()
+
+
+def test_who_lists_or_signs_is_looked_up_while_the_request_is_worked_on(ours: Agent) -> None:
+    looked_up: list[Peer] = []
+    ours.door.foresee = lambda peer, connection: looked_up.append(peer)
+    key = new()
+    ours.add(key)
+    listing = agent.encode(agent.RequestIdentities())
+    signing = agent.encode(agent.SignRequest(keys.encode(key.public), b"data", agent.SignFlag(0)))
+    query = agent.encode(agent.Extension(agent.QUERY, b""))
+    for requests, times in (([query], 0), ([signing], 1), ([query, listing, signing, listing], 1)):
+        looked_up.clear()
+        mine, theirs = socket.socketpair()
+        with mine, theirs:
+            mine.sendall(b"".join(map(text, requests)))
+            mine.shutdown(socket.SHUT_WR)
+            peer = Peer(os.getuid(), os.getgid(), os.getpid())
+            ours.door.serve(Connection(theirs, peer, Buffer(), Limits(frame=1 << 16)))
+        assert looked_up == [peer] * times
 
 
 def test_ten_thousand_keys_are_listed_from_one_answer(ours: Agent) -> None:

@@ -21,6 +21,7 @@ class Asker(threading.local):
     """
 
     peer: Peer | None = None
+    begun: Peer | None = None  # who was looked up last, or is being
     ahead: tuple[Peer, LookUp | Gone] | None = None
     handle: tuple[Peer, int | None] | None = None
 
@@ -40,6 +41,7 @@ class LooksUp:
     def accepted(self, peer: Peer) -> None:
         """Called before anything else for this peer, as soon as its connection is there."""
         self._drop_handle()
+        self.asker.peer, self.asker.ahead = peer, None
         if not self.late:
             try:
                 self.asker.handle = (peer, pidfd.early(peer.pid))
@@ -48,7 +50,7 @@ class LooksUp:
 
     def identify(self, peer: Peer, connection: socket) -> Process:
         asker = self.asker
-        asker.peer = peer
+        asker.begun = peer
         ahead, asker.ahead = asker.ahead, None
         if ahead is not None and ahead[0] is peer:
             return ahead[1].answer()
@@ -57,8 +59,8 @@ class LooksUp:
     def foresee(self, peer: Peer, connection: socket) -> None:
         """Ask now, so that the answer is there when somebody wants it."""
         asker = self.asker
-        if asker.peer is not peer:
-            asker.peer = peer
+        if asker.begun is not peer:
+            asker.begun = peer
             asker.ahead = (peer, self._look_up(peer, connection))
 
     def _look_up(self, peer: Peer, connection: socket) -> LookUp | Gone:

@@ -176,11 +176,15 @@ def test_without_a_kernel_that_helps_a_caller_is_known_from_its_acceptance_on(
 
 def test_who_lists_the_keys_is_looked_up_before_it_asks_for_one(tmp_path: Path) -> None:
     with steward() as client, connected_by_another(tmp_path) as (connection, peer, program):
-        who = LooksUp(client, Asker(), late=True)
+        asker = Asker()
+        who = LooksUp(client, asker, late=True)
+        who.accepted(peer)
+        assert asker.peer is peer  # whose prompts go to whose screen needs no look-up
         who.foresee(peer, connection)
         who.foresee(peer, connection)
         assert who.identify(peer, connection).pid == program.pid
         # What was looked up for one client is not told of the next.
+        who.accepted(peer)
         who.foresee(peer, connection)
         with connected() as (ours, _):
             assert who.identify(ME, ours).pid == os.getpid()

@@ -39,8 +39,9 @@ SUCCESS: Final = agent.encode(agent.Success())
 FAILURE: Final = agent.encode(agent.Failure())
 EXTENSION_FAILURE: Final = agent.encode(agent.ExtensionFailure())
 EMPTY_LIST: Final = agent.encode(agent.IdentitiesAnswer(()))
-LIST_REQUEST: Final = 11
-SIGN_REQUEST: Final = 13
+# Whoever sends one of these uses a key now, or as soon as one is found that its server likes:
+# a list request and a sign request.
+LOOKED_UP: Final = frozenset({11, 13})
 # Frames of these numbers hold a private key, a password or a PIN.
 SECRET_FRAMES: Final = frozenset({17, 20, 21, 22, 23, 25, 26})
 # What still works while the agent is locked (OpenSSH 10.5).
@@ -56,7 +57,7 @@ class AgentDoor:
     options: Options
     identify: Callable[[Peer, socket], Process]
     foresee: Callable[[Peer, socket], None] = lambda peer, connection: None
-    """Who lists the keys is about to use one: `identify` will be called."""
+    """`identify` will be called; until then this client is looked up beside what we do."""
     name: str = "agent"
     lock: DoorLock = field(default_factory=DoorLock)
     withdrawn: set[str] = field(default_factory=set)
@@ -69,8 +70,12 @@ class AgentDoor:
         """Answer one client until it leaves."""
         identify = partial(self.identify, connection.peer, connection.socket)
         caller = Caller(Door.AGENT, connection.peer, identify)
+        foreseen = False
         for frame in connection.frames():
             number = frame[0]
+            if not foreseen and number in LOOKED_UP:
+                foreseen = True
+                self.foresee(connection.peer, connection.socket)
             if number in SECRET_FRAMES:
                 try:
                     answer = self.answer(caller, frame)
@@ -79,9 +84,6 @@ class AgentDoor:
             else:
                 answer = self.answer(caller, bytes(frame))
             connection.send(answer)
-            if number == LIST_REQUEST:
-                # While the client looks for a key of its server's liking.
-                self.foresee(connection.peer, connection.socket)
 
     def answer(self, caller: Caller, frame: bytes | memoryview) -> bytes:
         """The answer to one frame, for any bytes whatever."""
