@@ -8,6 +8,7 @@ that is wiped after a frame in which a secret may have been.
 import contextlib
 import errno
 import os
+import select
 import socket
 import struct
 import threading
@@ -52,6 +53,7 @@ class Connection:
         "_eager",
         "_filled",
         "_limits",
+        "_poll",
         "_taken",
         "peer",
         "socket",
@@ -70,6 +72,8 @@ class Connection:
         self._filled = self._taken = 0
         self._eager = 0
         self._deadline = 0.0  # of a request of which only a part is here
+        self._poll = select.poll()
+        self._poll.register(accepted, select.POLLIN)
 
     def frames(self) -> Iterator[memoryview]:
         """Each whole frame, without its length. A view is good until the next one is asked for.
@@ -85,7 +89,7 @@ class Connection:
                     return
                 try:
                     count = receive(room)
-                except BlockingIOError:  # SO_RCVTIMEO ran out
+                except TimeoutError:
                     if self._filled > self._taken:
                         return
                     continue
@@ -122,10 +126,19 @@ class Connection:
                 return count
             self._eager -= 1
         asleep = time.monotonic()
-        count = self.socket.recv_into(room)
+        self._sleep()
         if time.monotonic() - asleep < EAGER_SECONDS:
             self._eager = MISSES
-        return count
+        return self.socket.recv_into(room)
+
+    def _sleep(self) -> None:
+        """Until there is something to receive. Raises `TimeoutError`.
+
+        Who sleeps in recv() itself is woken as well when the client has read our answer,
+        and each needless wake-up takes longer than a signature by Ed25519.
+        """
+        if not self._poll.poll(self._limits.frame_seconds * 1000):
+            raise TimeoutError
 
     def _whole(self) -> int | None:
         """The size of the next frame once all of it is here."""
@@ -163,6 +176,7 @@ class Connection:
         deadline = time.monotonic() + self._limits.frame_seconds
         while done < len(target) and time.monotonic() < deadline:
             try:
+                self._sleep()
                 count = self.socket.recv_into(target[done:])
             except OSError:
                 return False
@@ -334,7 +348,6 @@ class Serving:
             return
         try:
             timeout = struct.pack("@ll", *_timeval(self._limits.frame_seconds))
-            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
             accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
             with contextlib.suppress(OSError):  # the client is gone
                 self._serve(Connection(accepted, peer, buffer, self._limits, self._alone))

@@ -6,6 +6,7 @@ The steward ends, and with it every program that it started, when the keeper is 
 
 import ctypes
 import os
+import select
 import signal
 import socket
 import struct
@@ -119,7 +120,11 @@ class Steward:
     def _serve(self, channel: socket.socket) -> None:
         try:
             with channel:
+                # Sleeping in recv() itself, it would be woken when the answer has been read, too.
+                poll = select.poll()
+                poll.register(channel, select.POLLIN)
                 while True:
+                    poll.poll()
                     body, secret = receive(channel)
                     self._answer(channel, messages.decode_request(body), secret)
         except (HungUp, Malformed):
