@@ -72,7 +72,7 @@ class Change:
     """Other attributes for an object; `public`: for the public half of a key pair."""
 
     key: Key | Object
-    attributes: Attributes
+    attributes: Attributes | None
     public: bool = False
 
 

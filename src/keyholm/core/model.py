@@ -132,6 +132,7 @@ class Key:
     public_attributes: Attributes | None = field(
         default_factory=_none
     )  # of the public half; None: not shown
+    secret: "SecretKey | None" = None  # of a secret key: what it is for, and how long
 
     @property
     def public(self) -> PublicKey:

@@ -11,7 +11,7 @@ request at a time and holds its own lock; it raises the errors of `core.errors`.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from typing import Protocol
 
@@ -30,13 +30,19 @@ class Change(StrEnum):
     LOCKED = "locked"
     UNLOCKED = "unlocked"
     KEYS_CHANGED = "keys-changed"
+    OBJECTS_CHANGED = "objects-changed"  # all that is no key
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
+    """`before` and `after` are told where one key or object came, changed or went, so that
+    who keeps an index need not look at all of them again."""
+
     store: str
     token: str
     change: Change
+    before: Key | Object | None = field(default=None, compare=False)
+    after: Key | Object | None = field(default=None, compare=False)
 
 
 Listener = Callable[[Event], None]
@@ -153,9 +159,10 @@ class HoldsObjects(ABC):
     def create_object(self, new: NewObject, policy: Policy) -> Key | Object: ...
     @abstractmethod
     def change_object(
-        self, which: Key | Object, attributes: Attributes, *, public: bool = False
+        self, which: Key | Object, attributes: Attributes | None, *, public: bool = False
     ) -> Key | Object:
-        """Give it these attributes instead of those that it has; `public`: the public half."""
+        """Give it these attributes instead of those that it has; `public`: the public half,
+        which is not shown any more with None."""
 
     @abstractmethod
     def remove_object(self, which: Object) -> None: ...

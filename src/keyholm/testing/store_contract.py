@@ -14,6 +14,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from keyholm.core.errors import (
@@ -23,13 +24,23 @@ from keyholm.core.errors import (
     BadRequest,
     KeyholmError,
     KeyNotFound,
+    LimitExceeded,
     MechanismUnsupported,
     NotExportable,
     PassphraseIncorrect,
     TokenLocked,
 )
 from keyholm.core.mechanisms import Message
-from keyholm.core.model import Algorithm, Key, NewKey
+from keyholm.core.model import (
+    Algorithm,
+    Attributes,
+    Key,
+    Kind,
+    NewKey,
+    NewObject,
+    Object,
+    Value,
+)
 from keyholm.core.policy import OPEN, Confirm, Policy, policy_hash
 from keyholm.core.secret import Secret
 from keyholm.core.store import (
@@ -42,6 +53,7 @@ from keyholm.core.store import (
     Generates,
     Handover,
     HasSlots,
+    HoldsObjects,
     Imports,
     MakesTokens,
     Restores,
@@ -51,6 +63,7 @@ from keyholm.core.store import (
     Unlocks,
 )
 from keyholm.testing import samples
+from keyholm.wire.pkcs11.constants import CKA
 from keyholm.wire.ssh import keys
 from keyholm.wire.ssh.private_keys import read_file
 
@@ -241,6 +254,115 @@ class StoreContract(ABC):
                     with refused(NotExportable):
                         token.export(key)
 
+    # --- objects -----------------------------------------------------------------------
+
+    def test_objects_are_made_changed_and_removed(self) -> None:
+        with self.token(HoldsObjects) as token:
+            if not token:
+                return
+            key = fill(token, Algorithm.ED25519)
+            made = [token.create_object(new, OPEN) for new in new_objects()]
+
+            assert [found.kind for found in made] == [new.kind for new in new_objects()]
+            assert [dict(found.attributes) for found in made] == [
+                dict(new.attributes) for new in new_objects()
+            ]
+            assert list(token.objects()) == made
+            assert listed(token) == [key]
+            changed = [token.change_object(each, {CKA.LABEL: b"another"}) for each in made]
+            assert [found.place for found in changed] == [found.place for found in made]
+            assert all(found.attributes == {CKA.LABEL: b"another"} for found in changed)
+            assert list(token.objects()) == changed
+            for each in changed:
+                token.remove_object(each)
+                with refused(KeyNotFound):
+                    token.remove_object(each)
+                with refused(KeyNotFound):
+                    token.change_object(each, {})
+            assert list(token.objects()) == []
+
+    def test_objects_that_come_and_go_are_told_one_by_one(self) -> None:
+        with self.opened() as store:
+            token = self.token_of(store)
+            if not isinstance(token, HoldsObjects):
+                return
+            told: list[tuple[object, ...]] = []
+            store.listen(lambda event: told.append((event.change, event.before, event.after)))
+            new = new_objects()[0]
+            made = token.create_object(new, OPEN)
+            changed = token.change_object(made, {})
+            assert isinstance(changed, Object)
+            token.remove_object(changed)
+            token.create_object(replace(new, session=True), OPEN)
+            assert told == [
+                (Change.OBJECTS_CHANGED, None, made),
+                (Change.OBJECTS_CHANGED, made, changed),
+                (Change.OBJECTS_CHANGED, changed, None),
+            ]
+
+    def test_what_a_session_makes_is_listed_nowhere(self) -> None:
+        with self.token(HoldsObjects) as token:
+            for new in new_objects() if token else ():
+                made = token.create_object(replace(new, session=True), OPEN)
+                assert made.place.is_session
+                assert list(token.objects()) == []
+                changed = token.change_object(made, {CKA.LABEL: b"another"})
+                assert changed.attributes == {CKA.LABEL: b"another"}
+                token.remove_object(changed)
+                with refused(KeyNotFound):
+                    token.remove_object(changed)
+
+    def test_private_objects_are_listed_while_the_token_is_open(self) -> None:
+        with self.token(HoldsObjects) as token, Secret.of(PASSPHRASE) as passphrase:
+            if not has(token, Unlocks):
+                return
+            made = [token.create_object(new, OPEN) for new in new_objects()]
+            token.lock()
+            assert [found.place for found in token.objects()] == [
+                found.place for found in made if not found.private
+            ]
+            with refused(TokenLocked):
+                token.create_object(new_objects()[0], OPEN)
+            with refused(TokenLocked):
+                token.change_object(made[0], {})
+            with refused(TokenLocked):
+                token.remove_object(made[0])
+            token.unlock(passphrase)
+            assert list(token.objects()) == made
+
+    def test_attributes_of_both_halves_are_kept(self) -> None:
+        with self.token(HoldsObjects) as token:
+            if not has(token, Generates):
+                return
+            private: Attributes = {CKA.ID: b"\1", CKA.LABEL: b"same", CKA.SIGN: True}
+            public: Attributes = {CKA.ID: b"\1", CKA.VERIFY: True}
+            new = NewKey("same", Algorithm.ED25519, attributes=private, public_attributes=public)
+            one, other = token.generate(new, OPEN), token.generate(new, OPEN)
+            assert (one.label, other.label) == ("same", "same")
+            assert (one.attributes, one.public_attributes) == (private, public)
+            changed = token.change_object(one, {**private, CKA.LABEL: b""})
+            changed = token.change_object(changed, {CKA.ID: b"\2"}, public=True)
+            assert (changed.label, changed.public_attributes) == ("", {CKA.ID: b"\2"})
+            hidden = token.change_object(changed, None, public=True)
+            assert hidden.public_attributes is None
+            assert listed(token) == [hidden, other]
+            signature = token.sign(hidden, samples.EDDSA, MESSAGE)
+            samples.verify(one.public, samples.EDDSA, MESSAGE, signature)
+
+    def test_what_cannot_be_kept_is_refused(self) -> None:
+        with self.token(HoldsObjects) as token:
+            if not token:
+                return
+            (new, *_) = new_objects()
+            with refused(LimitExceeded):
+                token.create_object(replace(new, attributes={CKA.VALUE: bytes(1 << 20)}), OPEN)
+            odd: Any = {CKA.VALUE: 1.5}
+            with refused(BadRequest):
+                token.create_object(replace(new, attributes=odd), OPEN)
+            with refused(BadRequest):
+                token.create_object(replace(new, attributes={CKA.LABEL: too_deep()}), OPEN)
+            assert list(token.objects()) == []
+
     # --- locks -------------------------------------------------------------------------
 
     def test_a_locked_token_lists_its_keys_and_does_nothing_else(self) -> None:
@@ -408,6 +530,31 @@ def one_of_each(token: Token) -> Iterator[Key]:
                 assert not isinstance(private.public, OFFERED), "a kind that every store takes"
     else:
         yield from (fill(token, algorithm) for algorithm in QUICK)
+
+
+def new_objects() -> list[NewObject]:
+    """One of each kind, public and private, with every kind of value."""
+    attributes: Attributes = {
+        CKA.LABEL: "Etikett für ein Ding".encode(),
+        CKA.VALUE: bytes(range(256)),
+        CKA.TRUSTED: False,
+        CKA.CERTIFICATE_TYPE: 0,
+        CKA.ALLOWED_MECHANISMS: (1, 2**64 - 1),
+        CKA.WRAP_TEMPLATE: ((CKA.LABEL, b"inside"), (CKA.UNWRAP_TEMPLATE, ((CKA.SIGN, True),))),
+        CKA.VENDOR_DEFINED + 7: b"",
+    }
+    return [
+        NewObject(kind, attributes, private=private)
+        for kind in (Kind.CERTIFICATE, Kind.DATA, Kind.PUBLIC)
+        for private in (False, True)
+    ]
+
+
+def too_deep() -> Value:
+    value: Value = ()
+    for _ in range(50):
+        value = ((int(CKA.WRAP_TEMPLATE), value),)
+    return value
 
 
 def has(token: object, ability: type) -> bool:

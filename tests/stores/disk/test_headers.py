@@ -68,13 +68,13 @@ def test_two_altered_headers_keep_the_token_shut(house: House) -> None:
 
 def test_a_newer_format_is_refused_with_what_to_do_and_left_as_it_is(house: House) -> None:
     for name in (header.NAME, header.COPY):
-        altered(house.place / name, lambda line: line.replace(b'"format":1', b'"format":2'))
+        altered(house.place / name, lambda line: line.replace(b'"format":2', b'"format":3'))
     before = {path: path.read_bytes() for path in house.everything()}
     house.reopen(unlock=False)
 
     told = " ".join(house.token.damage())
-    assert "has format 2; this keyholm knows up to 1" in told
-    with Secret.of(PASSPHRASE) as passphrase, pytest.raises(StoreDamaged, match="format 2"):
+    assert "has format 3; this keyholm knows up to 2" in told
+    with Secret.of(PASSPHRASE) as passphrase, pytest.raises(StoreDamaged, match="format 3"):
         house.token.unlock(passphrase)
     with pytest.raises(KeyholmError):
         house.add("another")

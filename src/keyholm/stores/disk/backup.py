@@ -4,7 +4,7 @@
     chunks of AES-256-GCM
 
 What is encrypted is a string with the token's facts, then two strings a key: its facts and
-its private half (strings as SSH has them). It is cut into chunks of 64 KiB; the nonce of a
+its private half, and one string a public object (strings as SSH has them). It is cut into chunks of 64 KiB; the nonce of a
 chunk is the file's 7 random bytes, its number (4 bytes) and whether it is the last one, so
 that no chunk can be left out, moved or added (Hoang and others, "Online authenticated
 encryption", STREAM).
@@ -26,8 +26,10 @@ from keyholm.core.secret import Secret
 from keyholm.stores.disk import cost as costs
 from keyholm.stores.disk import crypto, folder, slots
 from keyholm.stores.disk.cost import Cost
-from keyholm.stores.disk.entry import Facts
+from keyholm.stores.disk.entry import Facts, Form
+from keyholm.stores.disk.journal import Hold
 from keyholm.stores.disk.line import read as read_line
+from keyholm.stores.disk.objects import Hidden
 from keyholm.stores.software.plain import released
 from keyholm.wire.codec import UINT32, Reader
 from keyholm.wire.ssh import keys
@@ -61,8 +63,9 @@ class About(msgspec.Struct, frozen=True):
 
     token: str
     name: str
-    keys: int
+    keys: int  # and private objects
     made: float
+    objects: int = 0  # public ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,13 @@ class _SavedFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 # --- writing -------------------------------------------------------------------------
 
 
-def make(about: About, keys: Iterable[Saved], passphrase: Secret, cost: Cost) -> bytes:
+def make(
+    about: About,
+    keys: Iterable[Saved],
+    passphrase: Secret,
+    cost: Cost,
+    objects: Iterable[Hold] = (),
+) -> bytes:
     slots.check_passphrase(passphrase)
     salt, nonce = os.urandom(crypto.SALT), os.urandom(PREFIX)
     with crypto.stretch(passphrase, salt, cost) as stretched:
@@ -94,6 +103,8 @@ def make(about: About, keys: Iterable[Saved], passphrase: Secret, cost: Cost) ->
             for saved in keys:
                 writer.string(msgspec.json.encode(_SavedFacts(saved.object, saved.facts)))
                 writer.string(saved.private)
+            for held in objects:
+                writer.string(msgspec.json.encode(held))
             return writer.finish()
 
 
@@ -159,6 +170,17 @@ class Opened:
                 raise _damaged(str(error)) from error
             yield Saved(facts.object, facts.key, private)
             private.release()
+
+    def objects(self) -> Iterator[Hold]:
+        """After the keys. Raises `StoreDamaged`."""
+        for _ in range(self.about.objects):
+            try:
+                held = read_line(_string(self.reader), Hold)
+                if not (folder.is_object(held.object) and held.is_public):
+                    raise ValueError("an object in it is none")
+            except ValueError as error:
+                raise _damaged(str(error)) from error
+            yield held
 
     def __enter__(self) -> "Opened":
         return self
@@ -243,6 +265,9 @@ def _check(saved: _SavedFacts, private: memoryview) -> None:
     """
     if not folder.is_object(saved.object):
         raise ValueError("a key in it has no name that a key can have")
+    if saved.key.form is Form.OBJECT:
+        read_line(private, Hidden)
+        return
     reader = Reader(private)
     with released(PRIVATE.read(reader)) as key:
         reader.end()

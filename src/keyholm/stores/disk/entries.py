@@ -11,6 +11,7 @@ unlock (`mending`); what no crash can explain is named, and the rest goes on.
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +25,7 @@ from keyholm.stores.disk.journal import (
     Begin,
     Ending,
     HeaderIs,
+    Hold,
     Journal,
     Line,
     Put,
@@ -57,13 +59,14 @@ class Listed:
 class Said:
     """What the lines of a journal come to."""
 
-    listed: dict[str, Listed]
+    listed: dict[str, Listed]  # what has a file
     removed: set[str]
+    objects: dict[str, Hold]  # public ones, which have none
     header: int = 0
 
     @classmethod
     def by(cls, records: Iterable[Record | None]) -> "Said":
-        said = cls({}, set())
+        said = cls({}, set(), {})
         for record in records:
             said.take(record)
         return said
@@ -73,9 +76,12 @@ class Said:
             case Put(name, file, previous, facts):
                 self.listed[name] = Listed(facts, file, previous)
                 self.removed.discard(name)
+            case Hold(name):
+                self.objects[name] = record
             case Remove(name):
-                self.listed.pop(name, None)
-                self.removed.add(name)
+                if self.objects.pop(name, None) is None:
+                    self.listed.pop(name, None)
+                    self.removed.add(name)
             case Begin(header=header) | HeaderIs(header):
                 self.header = header
             case None:
@@ -89,7 +95,7 @@ class Entries:
         self.folder = Folder(place / folder.NAME)
         self.journal = Journal(place / journal.NAME)
         self._store, self._token = store, token
-        self.said = Said({}, set())
+        self.said = Said({}, set(), {})
         self.header = 0  # the generation of token.json, to be told with the next line
         self.damage: list[str] = []  # of the journal and of the folder
         self.bad: dict[str, str] = {}  # object: what is wrong with its file
@@ -98,6 +104,10 @@ class Entries:
     @property
     def listed(self) -> dict[str, Listed]:
         return self.said.listed
+
+    @property
+    def objects(self) -> dict[str, Hold]:
+        return self.said.objects
 
     def open(self) -> tuple[Line, ...]:
         """What the journal says, nothing of which is verified, and its lines."""
@@ -110,7 +120,7 @@ class Entries:
             contents = self.journal.read()
         except KeyholmError as error:
             self.damage.append(error.what)
-            self.said = Said({}, set())
+            self.said = Said({}, set(), {})
             return ()
         lines = contents.lines
         path = self.journal.path
@@ -214,11 +224,20 @@ class Entries:
                 files.wipe(self.folder.key(name, version.generation))
                 files.wipe(self.folder.new(name, version.generation))
 
+    def hold(self, held: Hold) -> None:
+        """A public object, new or changed. The same promise."""
+        self._tell(held)
+
+    def release(self, name: str) -> None:
+        self._tell(Remove(name))
+
     def header_is(self, generation: int) -> None:
         self.header = generation
         self._tell(HeaderIs(generation))
 
-    def fill(self, header: int, keys: Subkeys, saved: Iterable[Saved]) -> None:
+    def fill(
+        self, header: int, keys: Subkeys, saved: Iterable[Saved], objects: Iterable[Hold] = ()
+    ) -> None:
         """A new token's keys: a restored one has some, in files that nobody looks at yet."""
         self._keys, self.header = keys, header
         records: list[Record] = [Begin(self._token, header)]
@@ -228,12 +247,12 @@ class Entries:
             files.write_new(self.folder.key(each.object, 1), content, sync_parent=False)
             records.append(Put(each.object, Version(1, entry.hash_of(content)), None, each.facts))
         files.sync(self.folder.path)
-        self.journal.rewrite(records, keys.journal)
+        self.journal.rewrite(chain(records, objects), keys.journal)
 
     def _tell(self, record: Record) -> None:
         """Write a line, or all of them anew with it, and only then believe it."""
-        if self.journal.wants_rewriting(len(self.listed)):
-            said = Said(dict(self.listed), set(self.said.removed))
+        if self.journal.wants_rewriting(len(self.listed) + len(self.objects)):
+            said = Said(dict(self.listed), set(self.said.removed), dict(self.objects))
             said.take(record)
             self.journal.rewrite(self._records(said), self.keys.journal)
         else:
@@ -244,6 +263,7 @@ class Entries:
         yield Begin(self._token, self.header)
         for name, listed in said.listed.items():
             yield Put(name, listed.file, listed.previous, listed.facts)
+        yield from said.objects.values()
         seen = self.folder.scan()
         # A file that could not be wiped must not look like one that nobody knows of.
         for name in said.removed & seen.keys.keys():
@@ -256,6 +276,8 @@ def _holds(record: Record | None) -> bool:
             record.key.check()
         except ValueError:
             return False
+    if isinstance(record, Hold):
+        return record.is_public
     return record is not None
 
 

@@ -1,5 +1,7 @@
 """One file a key: what is known of it in the clear, and its private half encrypted.
 
+A private object is kept the same way: of it only that it exists is in the clear.
+
     {"magic": "keyholm-key", "format": 1, "store": …, "token": …, "object": …,
      "generation": …, "key": {…, "policy": …}}\\n
     wrapped data key (60) | nonce (12) | ciphertext with its tag
@@ -9,6 +11,8 @@ of a key, its policy least of all, can be changed or taken from another file.
 """
 
 import hashlib
+import re
+from enum import StrEnum, unique
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -17,10 +21,11 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 
 from keyholm.core.errors import BadPolicy, StoreDamaged
-from keyholm.core.model import Key, KeyId, Origin, Place
+from keyholm.core.model import Key, KeyId, Kind, Origin, Place, SecretKey, SecretType
 from keyholm.core.policy import Policy, parse, write
 from keyholm.core.secret import Secret
-from keyholm.stores.disk import crypto
+from keyholm.stores.disk import attributes, crypto
+from keyholm.stores.disk.attributes import Kept
 from keyholm.stores.disk.line import read as read_line
 from keyholm.wire.codec import STRING, UINT64
 from keyholm.wire.ssh import keys
@@ -28,16 +33,28 @@ from keyholm.wire.ssh import keys
 STORE: Final = "disk"
 MAGIC: Final = "keyholm-key"
 FORMAT: Final = 1
-# A policy has at most 64 KiB, RSA with 16384 bits 10 KiB; JSON can double that.
-MAX_FILE: Final = 256 * 1024
+# A policy has at most 64 KiB, RSA with 16384 bits 10 KiB; JSON can double that. Then there are
+# the attributes of both halves.
+MAX_FILE: Final = 256 * 1024 + 2 * attributes.MOST
+_ID: Final = re.compile(r"[0-9a-f]{64}")
 
 
-class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a file, and the journal, say of one key."""
+@unique
+class Form(StrEnum):
+    """What is encrypted in a file."""
 
-    id: str
-    type: str  # as SSH names it
-    public: bytes  # blob
+    SSH = "ssh"  # a private key as the agent protocol writes it
+    PKCS8 = "pkcs8"  # one that SSH has no words for
+    SECRET = "secret"  # a secret key as it is
+    OBJECT = "object"  # all of a private object
+
+
+class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a file, and the journal, say of one key, or of a private object: that it exists."""
+
+    id: str  # of a key pair that of its public half, else random
+    type: str  # of a key pair as SSH names it, else empty; of a secret key what it is for
+    public: bytes  # blob, or the SubjectPublicKeyInfo where SSH has no words
     label: str
     origin: Origin
     exportable: bool
@@ -45,26 +62,35 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     order: int
     policy: str  # TOML
     provider: str = ""  # of a FIDO key
+    form: Form = Form.SSH
+    size: int = 0  # bytes of a secret key
+    attributes: Kept = {}
+    public_attributes: Kept | None = {}
 
     @property
     def policy_hash(self) -> str:
         return hashlib.sha256(self.policy.encode()).hexdigest()
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether keyholm could keep it when the format was 1."""
+        return self.form is Form.SSH and not self.attributes and self.public_attributes == {}
+
     def check(self) -> None:
         """Raises `ValueError` where they do not fit each other."""
-        public = keys.decode(self.public)
-        if keys.key_id(public) != self.id or keys.type_name(public) != self.type:
+        if not _FITS[self.form](self):
             raise ValueError("the facts of the key do not fit each other")
         parsed_policy(self.policy)
 
     def key(self, token: str, name: str, *, verified: bool) -> Key:
-        public = keys.decode(self.public)
-        application = getattr(public, "application", b"")
+        ssh = keys.decode(self.public) if self.form is Form.SSH else None
+        application = getattr(ssh, "application", b"")
+        is_secret = self.form is Form.SECRET
         return Key(
             KeyId(self.id),
             Place(STORE, token, name),
-            public,
-            self.public,
+            ssh,
+            self.public if ssh is not None else b"",
             self.label,
             self.origin,
             exportable=self.exportable,
@@ -73,7 +99,40 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             policy_hash=self.policy_hash,
             verified=verified,
             order=self.order,
+            kind=Kind.SECRET if is_secret else Kind.PRIVATE,
+            spki=self.public if self.form is Form.PKCS8 else b"",
+            attributes=attributes.public(self.attributes),
+            public_attributes=None
+            if self.public_attributes is None or is_secret
+            else attributes.public(self.public_attributes),
+            secret=SecretKey(SecretType(self.type), self.size) if is_secret else None,
         )
+
+
+def _fits_ssh(facts: Facts) -> bool:
+    public = keys.decode(facts.public)
+    return (keys.key_id(public), keys.type_name(public)) == (facts.id, facts.type)
+
+
+def _fits_pkcs8(facts: Facts) -> bool:
+    return not facts.type and hashlib.sha256(facts.public).hexdigest() == facts.id
+
+
+def _fits_secret(facts: Facts) -> bool:
+    SecretType(facts.type)
+    return not facts.public and facts.size > 0 and _ID.fullmatch(facts.id) is not None
+
+
+def _fits_object(facts: Facts) -> bool:
+    return not (facts.type or facts.public or facts.label or facts.attributes or facts.policy)
+
+
+_FITS: Final = {
+    Form.SSH: _fits_ssh,
+    Form.PKCS8: _fits_pkcs8,
+    Form.SECRET: _fits_secret,
+    Form.OBJECT: _fits_object,
+}
 
 
 class Head(msgspec.Struct, frozen=True, tag_field="magic", tag=MAGIC, forbid_unknown_fields=True):

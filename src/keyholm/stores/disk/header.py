@@ -1,8 +1,11 @@
 """token.json: whose a token is, and which slots open it.
 
-    {"magic": …, "format": 1, "store": …, "token": …, "name": …, "owner": …, "slots": […]}\\n
+    {"magic": …, "format": 2, "store": …, "token": …, "name": …, "owner": …, "slots": […]}\\n
     MAC, in hexadecimal\\n
     SHA-256 of both lines, in hexadecimal\\n
+
+Format 1 had SSH keys without attributes and nothing else. A token of format 1 stays so until
+it gets something more, which an older keyholm could not read.
 
 The sum finds what a disk did, before there is a key; the MAC, under a key that the KEK
 gives, finds what somebody did, at unlock. The file is there twice, since a flipped bit in
@@ -26,7 +29,7 @@ from keyholm.stores.disk.slots import KeySlot
 NAME: Final = "token.json"
 COPY: Final = "token.json.copy"
 MAGIC: Final = "keyholm-token"
-FORMAT: Final = 1
+FORMAT: Final = 2
 MAX_FILE: Final = 64 * 1024
 MAX_SLOTS: Final = 16
 HEX: Final = 64

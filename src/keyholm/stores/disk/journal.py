@@ -17,8 +17,11 @@ from typing import Final
 
 import msgspec
 
+from keyholm.core.errors import StoreFull
+from keyholm.core.model import Kind
 from keyholm.core.secret import Secret
 from keyholm.stores.disk import crypto, files
+from keyholm.stores.disk.attributes import Kept
 from keyholm.stores.disk.entry import Facts
 
 NAME: Final = "journal"
@@ -30,6 +33,7 @@ FIRST: Final = b"0" * HEX  # in the place of the MAC before the first line
 # A journal is written anew when most of it says what is no longer so.
 COMPACT_FACTOR: Final = 4
 COMPACT_SLACK: Final = 64
+ROOM: Final = 1024 * 1024  # for one line more
 
 
 class Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,6 +57,20 @@ class Put(msgspec.Struct, frozen=True, tag_field="op", tag="put", forbid_unknown
     key: Facts
 
 
+class Hold(msgspec.Struct, frozen=True, tag_field="op", tag="object", forbid_unknown_fields=True):
+    """A public object was made or changed: all of it is here, and nowhere else."""
+
+    object: str
+    kind: Kind
+    order: int
+    attributes: Kept
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it is of a kind that can stand here."""
+        return self.kind in (Kind.PUBLIC, Kind.CERTIFICATE, Kind.DATA)
+
+
 class Remove(msgspec.Struct, frozen=True, tag_field="op", tag="remove", forbid_unknown_fields=True):
     object: str
 
@@ -65,7 +83,7 @@ class HeaderIs(
     header: int
 
 
-Record = Begin | Put | Remove | HeaderIs
+Record = Begin | Put | Hold | Remove | HeaderIs
 
 _decode = msgspec.json.Decoder(Record).decode  # 10,000 lines at a time
 
@@ -144,11 +162,12 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._last = FIRST
-        self._count = 0
+        self._count = self._size = 0
         self._appendable = False
 
     def read(self) -> Contents:
-        contents = parse(files.read(self.path, MAX_FILE))
+        raw = files.read(self.path, MAX_FILE)
+        contents, self._size = parse(raw), len(raw)
         lines = contents.lines
         self._last = lines[-1].mac if lines else FIRST
         self._count = len(lines)
@@ -160,14 +179,19 @@ class Journal:
         self._appendable = False
 
     def wants_rewriting(self, live: int) -> bool:
-        return not self._appendable or self._count > COMPACT_FACTOR * live + COMPACT_SLACK
+        return (
+            not self._appendable
+            or self._count > COMPACT_FACTOR * live + COMPACT_SLACK
+            or self._size > MAX_FILE - ROOM
+        )
 
     def append(self, record: Record, key: Secret) -> None:
         content = msgspec.json.encode(record)
         mac = _mac(key, self._last, content)
-        self._write(content + b"\t" + mac + b"\n")
+        line = content + b"\t" + mac + b"\n"
+        self._write(line)
         self._last = mac
-        self._count += 1
+        self._count, self._size = self._count + 1, self._size + len(line)
 
     def _write(self, text: bytes) -> None:
         try:
@@ -195,5 +219,12 @@ class Journal:
             content = msgspec.json.encode(record)
             last = _mac(key, last, content)
             lines.append(content + b"\t" + last + b"\n")
-        files.replace(b"".join(lines), self.path)
-        self._last, self._count, self._appendable = last, len(lines), True
+        text = b"".join(lines)
+        if len(text) > MAX_FILE:
+            raise StoreFull(
+                f"{self.path} would have more than {MAX_FILE >> 20} MiB.",
+                remedy="Make another token; nothing was changed.",
+            )
+        files.replace(text, self.path)
+        self._last, self._count, self._size = last, len(lines), len(text)
+        self._appendable = True

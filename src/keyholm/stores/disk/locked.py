@@ -18,6 +18,7 @@ from keyholm.core.errors import (
     StoreFailed,
     TokenLocked,
 )
+from keyholm.core.model import Key, Object
 from keyholm.core.secret import Secret
 from keyholm.core.store import Change, Event, HasSlots, Slot
 from keyholm.stores.disk import crypto, files, header, journal, recovery, slots
@@ -28,6 +29,8 @@ from keyholm.stores.disk.header import Header, Written
 from keyholm.stores.disk.slots import KeySlot, Slots
 from keyholm.stores.software.security_keys import SkSign
 from keyholm.stores.software.shield import Shield
+
+What = Key | Object | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,8 +276,17 @@ class LockedToken(HasSlots):
             return Secret.of(self.opened().kek.view)
 
     def _write_slots(self, slots: tuple[KeySlot, ...]) -> None:
+        self._write_header(slots=slots)
+        self._forget_passphrase()  # it may open nothing any more
+
+    def use_newest_format(self) -> None:
+        """Before something is written that an older keyholm could not read: it shall say so."""
+        if self._header.format < header.FORMAT:
+            self._write_header(format=header.FORMAT)
+
+    def _write_header(self, **changes: object) -> None:
         changed = msgspec.structs.replace(
-            self._header, generation=self._header.generation + 1, slots=slots
+            self._header, generation=self._header.generation + 1, **changes
         )
         opened = self.opened()
         written = header.sealed(changed, opened.keys.header)
@@ -282,14 +294,13 @@ class LockedToken(HasSlots):
         self._header = changed
         self._copies = header.Found((written, written), ())
         self._open = _Open(opened.kek, opened.keys, written)
-        self._forget_passphrase()  # it may open nothing any more
         self._header_written(changed.generation)
 
     @abstractmethod
     def _header_written(self, generation: int) -> None: ...
 
-    def _changed(self, change: Change) -> None:
-        self._tell(Event(self.store, self.name, change))
+    def _changed(self, change: Change, *, before: What = None, after: What = None) -> None:
+        self._tell(Event(self.store, self.name, change, before, after))
 
 
 def _keyed(key: Secret, passphrase: Secret) -> bytes:

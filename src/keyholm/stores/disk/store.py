@@ -28,6 +28,7 @@ from keyholm.stores.disk.cost import Cost
 from keyholm.stores.disk.crypto import Subkeys
 from keyholm.stores.disk.entries import Entries
 from keyholm.stores.disk.header import Header
+from keyholm.stores.disk.journal import Hold
 from keyholm.stores.disk.locked import Settings
 from keyholm.stores.disk.slots import Slots
 from keyholm.stores.disk.token import DiskToken
@@ -117,22 +118,27 @@ class DiskStore(MakesTokens, Restores):
     # --- tokens ------------------------------------------------------------------------
 
     def make_token(self, name: str, owner: int, passphrase: Secret | None) -> Token:
-        return self._make(name, owner, passphrase, ())
+        return self._make(name, owner, passphrase, (), ())
 
     def restore(self, backup: bytes, passphrase: Secret, name: str, owner: int) -> Token:
         self._check_name(name)
         with backups.open_backup(backup, passphrase, self._settings.floor) as opened:
-            return self._make(name, owner, passphrase, opened.keys())
+            return self._make(name, owner, passphrase, opened.keys(), opened.objects())
 
     def _make(
-        self, name: str, owner: int, passphrase: Secret | None, saved: Iterable[Saved]
+        self,
+        name: str,
+        owner: int,
+        passphrase: Secret | None,
+        saved: Iterable[Saved],
+        objects: Iterable[Hold],
     ) -> Token:
         with self._making, Secret.random(crypto.KEY) as kek:
             self._check_name(name)
             place, new = self._place / name, self._place / f".{name}.new"
             _remove_tree(new)
             try:
-                self._write(new, name, owner, passphrase, kek, saved)
+                self._write(new, name, owner, passphrase, kek, saved, objects)
                 new.rename(place)
                 files.sync_folder(self._place)
             except OSError as error:
@@ -154,6 +160,7 @@ class DiskStore(MakesTokens, Restores):
         passphrase: Secret | None,
         kek: Secret,
         saved: Iterable[Saved],
+        objects: Iterable[Hold],
     ) -> None:
         store, token = self._home.uuid, str(uuid.uuid4())
         made = Slots(store, token, cost=self._settings.cost, floor=self._settings.floor)
@@ -166,7 +173,7 @@ class DiskStore(MakesTokens, Restores):
         files.make_folder(place / folder.NAME)
         with Subkeys(kek, token.encode()) as keys:
             header.write(place, header.sealed(head, keys.header))
-            Entries(place, store, token).fill(head.generation, keys, saved)
+            Entries(place, store, token).fill(head.generation, keys, saved, objects)
 
     def remove_token(self, token: Token) -> None:
         with self._making:

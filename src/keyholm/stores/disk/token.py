@@ -1,6 +1,7 @@
-"""One token on disk: its keys, and what can be done with them."""
+"""One token on disk: its keys and objects, and what can be done with them."""
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +20,16 @@ from keyholm.core.errors import (
     PolicyForbids,
 )
 from keyholm.core.mechanisms import Input, Mechanism
-from keyholm.core.model import Algorithm, Key, NewKey, Origin, spelled
+from keyholm.core.model import (
+    Algorithm,
+    Attributes,
+    Key,
+    NewKey,
+    NewObject,
+    Object,
+    Origin,
+    spelled,
+)
 from keyholm.core.policy import Policy
 from keyholm.core.secret import Secret
 from keyholm.core.store import (
@@ -31,16 +41,19 @@ from keyholm.core.store import (
     Exports,
     Generates,
     Handover,
+    HoldsObjects,
     Imports,
     Signs,
 )
-from keyholm.stores.disk import entry, mending
+from keyholm.stores.disk import attributes, entry, mending
+from keyholm.stores.disk.attributes import Kept, kept
 from keyholm.stores.disk.backup import About, Saved
 from keyholm.stores.disk.backup import make as make_backup
 from keyholm.stores.disk.crypto import Subkeys
 from keyholm.stores.disk.entries import Entries
-from keyholm.stores.disk.entry import Facts
+from keyholm.stores.disk.entry import Facts, Form
 from keyholm.stores.disk.locked import LockedToken, Settings
+from keyholm.stores.disk.objects import KINDS, Objects
 from keyholm.stores.software import keys as software
 from keyholm.stores.software import security_keys
 from keyholm.stores.software.plain import plain_form, released, wiped
@@ -66,12 +79,19 @@ class _Held:
     private: Shielded | None = None
 
 
-class DiskToken(LockedToken, Signs, Generates, Imports, Exports, Destroys, Describes, BacksUp):
+class DiskToken(
+    LockedToken, Signs, Generates, Imports, Exports, Destroys, Describes, HoldsObjects, BacksUp
+):
     def __init__(self, place: Path, settings: Settings, tell: Callable[[Event], None]) -> None:
         super().__init__(place, settings, tell)
         self._entries = Entries(place, self._header.store, self._header.token)
         self._entries.open()
         self._held: dict[str, _Held] = {}
+        # Names and key ids that there are, and how often: PKCS#11 may have one twice.
+        self._names: Counter[str] = Counter()
+        self._ids: Counter[str] = Counter()
+        self._last_order = 0
+        self._objects = Objects(self.name, self._entries)
         self._checked: tuple[float, list[str]] | None = None
         self._list(verified=False)
         self.unlock_unguarded()
@@ -80,13 +100,32 @@ class DiskToken(LockedToken, Signs, Generates, Imports, Exports, Destroys, Descr
         with self.lock_:
             return [held.key for held in self._held.values()]
 
+    def objects(self) -> Sequence[Object]:
+        with self.lock_:
+            return self._objects.all()
+
     def _list(self, *, verified: bool) -> None:
         listed = sorted(self._entries.listed.items(), key=lambda item: item[1].facts.order)
-        self._held = {name: self._holding(name, each.facts, verified) for name, each in listed}
+        self._held = {
+            name: self._holding(name, each.facts, verified)
+            for name, each in listed
+            if each.facts.form is not Form.OBJECT
+        }
+        self._names = Counter(held.facts.label for held in self._held.values())
+        self._ids = Counter(held.facts.id for held in self._held.values())
+        self._objects.show(verified=verified)
+        self._last_order = max(
+            listed[-1][1].facts.order if listed else 0,
+            max((held.order for held in self._entries.objects.values()), default=0),
+        )
+
+    def _next_order(self) -> int:
+        self._last_order += 1
+        return self._last_order
 
     def _holding(self, name: str, facts: Facts, verified: bool) -> _Held:
         key = facts.key(self.name, name, verified=verified)
-        return _Held(key, facts, isinstance(key.public, SkEd25519 | SkEcdsa))
+        return _Held(key, facts, isinstance(key.ssh, SkEd25519 | SkEcdsa))
 
     # --- lock --------------------------------------------------------------------------
 
@@ -110,6 +149,7 @@ class DiskToken(LockedToken, Signs, Generates, Imports, Exports, Destroys, Descr
             if held.private is not None:
                 held.private.close()
                 held.private = None
+        self._objects.forget()
         self._entries.lock()
 
     def _header_written(self, generation: int) -> None:
@@ -171,8 +211,10 @@ class DiskToken(LockedToken, Signs, Generates, Imports, Exports, Destroys, Descr
         self.opened()
         if not isinstance(new.algorithm, Algorithm):
             raise AlgorithmUnsupported(f"{spelled(new.algorithm)} is not made here.")
+        held, public = _attributes_of(new)
         with wiped(software.generate(new.algorithm)) as private:
             facts = self._facts(private, new.label, Origin.GENERATED, new.exportable, policy)
+            facts = msgspec.structs.replace(facts, attributes=held, public_attributes=public)
             return self._add(private, facts)
 
     def import_key(self, private: Private, new: Handover, policy: Policy) -> Key:
@@ -202,34 +244,45 @@ class DiskToken(LockedToken, Signs, Generates, Imports, Exports, Destroys, Descr
 
     def _add(self, private: Private, facts: Facts) -> Key:
         with self.lock_, plain_form(private) as plain:
-            self._refuse_twin(facts.label, facts.id)
-            order = max((held.facts.order for held in self._held.values()), default=0) + 1
-            facts = msgspec.structs.replace(facts, order=order)
+            if not facts.attributes:  # PKCS#11 takes names as they come
+                self._refuse_twin(facts.label, facts.id)
+            facts = msgspec.structs.replace(facts, order=self._next_order())
             key = self._put(secrets.token_hex(8), facts, plain.view)
-        self._changed(Change.KEYS_CHANGED)
+        self._changed(Change.KEYS_CHANGED, after=key)
         return key
 
     def _refuse_twin(self, label: str, key_id: str = "") -> None:
         if not 0 < len(label) <= MAX_LABEL or not label.isprintable():
             raise BadRequest(f"The name of a key has 1 to {MAX_LABEL} printable characters.")
-        for held in self._held.values():
-            if held.facts.id == key_id:
-                raise AlreadyExists(f"This key is in {self.name} already: {held.facts.label!r}.")
-            if held.facts.label == label:
-                raise AlreadyExists(
-                    f"There is a key {label!r} in {self.name} already.",
-                    remedy="Choose another name.",
-                )
+        if self._ids[key_id]:
+            twin = next(each for each in self._held.values() if each.facts.id == key_id)
+            raise AlreadyExists(f"This key is in {self.name} already: {twin.facts.label!r}.")
+        if self._names[label]:
+            raise AlreadyExists(
+                f"There is a key {label!r} in {self.name} already.",
+                remedy="Choose another name.",
+            )
 
     def _put(self, name: str, facts: Facts, plain: memoryview) -> Key:
         """On the disk when it returns; nothing is changed when it raises."""
+        if not facts.is_plain:
+            self.use_newest_format()
         self._entries.put(name, facts, plain)
         before = self._held.get(name)
         held = self._holding(name, facts, verified=True)
         if before is not None:
             held.private = before.private
+            self._uncount(before)
         self._held[name] = held
+        self._names[facts.label] += 1
+        self._ids[facts.id] += 1
         return held.key
+
+    def _uncount(self, held: _Held) -> None:
+        for counter, what in ((self._names, held.facts.label), (self._ids, held.facts.id)):
+            counter[what] -= 1
+            if not counter[what]:
+                del counter[what]
 
     # --- changes -----------------------------------------------------------------------
 
@@ -239,8 +292,13 @@ class DiskToken(LockedToken, Signs, Generates, Imports, Exports, Destroys, Descr
             if label == held.facts.label:
                 return held.key
             self._refuse_twin(label)
-            changed = self._rewrite(held, msgspec.structs.replace(held.facts, label=label))
-        self._changed(Change.KEYS_CHANGED)
+            facts = msgspec.structs.replace(
+                held.facts,
+                label=label,
+                attributes=attributes.labelled(held.facts.attributes, label),
+            )
+            changed = self._rewrite(held, facts)
+        self._changed(Change.KEYS_CHANGED, before=held.key, after=changed)
         return changed
 
     def policy_of(self, key: Key) -> Policy:
@@ -251,7 +309,7 @@ class DiskToken(LockedToken, Signs, Generates, Imports, Exports, Destroys, Descr
             held = self._find(key)
             facts = msgspec.structs.replace(held.facts, policy=entry.written_policy(policy))
             changed = self._rewrite(held, facts)
-        self._changed(Change.KEYS_CHANGED)
+        self._changed(Change.KEYS_CHANGED, before=held.key, after=changed)
         return changed
 
     def _rewrite(self, held: _Held, facts: Facts) -> Key:
@@ -264,9 +322,67 @@ class DiskToken(LockedToken, Signs, Generates, Imports, Exports, Destroys, Descr
             self.opened()
             self._entries.remove(key.place.object)
             del self._held[key.place.object]
+            self._uncount(held)
             if held.private is not None:
                 held.private.close()
-        self._changed(Change.KEYS_CHANGED)
+        self._changed(Change.KEYS_CHANGED, before=held.key)
+
+    # --- objects -----------------------------------------------------------------------
+
+    def create_object(self, new: NewObject, policy: Policy) -> Key | Object:
+        if new.kind not in KINDS:
+            raise AlgorithmUnsupported(f"A {new.kind} key is not taken in here.")
+        with self.lock_:
+            if not new.session:
+                self.opened()
+                self.use_newest_format()
+            made = self._objects.add(new, self._next_order(), round(self.settings.wall(), 3))
+        if not new.session:
+            self._changed(Change.OBJECTS_CHANGED, after=made)
+        return made
+
+    def change_object(
+        self, which: Key | Object, changes: Attributes | None, *, public: bool = False
+    ) -> Key | Object:
+        if isinstance(which, Key):
+            return self._change_key(which, changes, public=public)
+        with self.lock_:
+            if not which.place.is_session:
+                self.opened()
+            before = self._objects.find(which)
+            changed = self._objects.change(which, changes or {})
+        if not changed.place.is_session:
+            self._changed(Change.OBJECTS_CHANGED, before=before, after=changed)
+        return changed
+
+    def _change_key(self, key: Key, changes: Attributes | None, *, public: bool) -> Key:
+        given = None if changes is None else kept(changes)
+        with self.lock_:
+            held = self._find(key)
+            if public:
+                facts = msgspec.structs.replace(held.facts, public_attributes=given)
+            else:
+                given = given or {}
+                label = attributes.label_of(given)
+                facts = msgspec.structs.replace(
+                    held.facts,
+                    attributes=given,
+                    label=held.facts.label if label is None else label,
+                )
+            changed = self._rewrite(held, facts)
+        self._changed(Change.KEYS_CHANGED, before=held.key, after=changed)
+        return changed
+
+    def remove_object(self, which: Object) -> None:
+        with self.lock_:
+            if not which.place.is_session:
+                self.opened()
+            gone = self._objects.remove(which)
+        if not gone.place.is_session:
+            self._changed(Change.OBJECTS_CHANGED, before=gone)
+
+    def value_of(self, key: Key) -> Secret:
+        raise NotExportable(f"{key.label!r} is a key that SSH made: its value is not told.")
 
     # --- out of here -------------------------------------------------------------------
 
@@ -288,19 +404,26 @@ class DiskToken(LockedToken, Signs, Generates, Imports, Exports, Destroys, Descr
         """Raises `StoreDamaged` where a key cannot be read: a backup has all of them."""
         with self.lock_:
             self.opened()
-            about = About(self.uuid, self.name, len(self._held), self.settings.wall())
-            return make_backup(about, self._saved(), passphrase, self.settings.cost)
+            entries, wall = self._entries, self.settings.wall()
+            about = About(self.uuid, self.name, len(entries.listed), wall, len(entries.objects))
+            objects = entries.objects.values()
+            return make_backup(about, self._saved(), passphrase, self.settings.cost, objects)
 
     def _saved(self) -> Iterator[Saved]:
-        for name, held in self._held.items():
-            with self._private(held) as plain:
-                yield Saved(name, held.facts, plain.view)
+        for name, listed in self._entries.listed.items():
+            with self._entries.read(name) as plain:
+                yield Saved(name, listed.facts, plain.view)
 
     def _find(self, key: Key) -> _Held:
         held = self._held.get(key.place.object)
         if held is None:
             raise _gone(key)
         return held
+
+
+def _attributes_of(new: NewKey) -> tuple[Kept, Kept | None]:
+    public = new.public_attributes
+    return kept(new.attributes), None if public is None else kept(public)
 
 
 def _refuse_weak(private: Private) -> None:
