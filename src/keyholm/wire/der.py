@@ -2,7 +2,7 @@
 
 from keyholm.wire.codec import Bytes, Malformed, Reader
 
-INTEGER, BIT_STRING, OBJECT_IDENTIFIER, SEQUENCE = 0x02, 0x03, 0x06, 0x30
+INTEGER, BIT_STRING, OCTET_STRING, OBJECT_IDENTIFIER, SEQUENCE = 0x02, 0x03, 0x04, 0x06, 0x30
 NULL = b"\x05\x00"
 
 
@@ -25,6 +25,10 @@ def integer(value: int) -> bytes:
 
 def bit_string(value: bytes) -> bytes:
     return tlv(BIT_STRING, b"\0" + value)
+
+
+def octet_string(value: bytes) -> bytes:
+    return tlv(OCTET_STRING, value)
 
 
 def oid(dotted: str) -> bytes:
@@ -50,6 +54,13 @@ def read_tlv(reader: Reader, tag: int) -> bytes:
         if size < 0x80 or octets[0] == 0:
             raise Malformed("a DER length that is longer than it must be")
     return reader.take(size)
+
+
+def read_element(reader: Reader, tag: int) -> bytes:
+    """The whole of the next element, with its tag and length."""
+    start = reader.at
+    read_tlv(reader, tag)
+    return bytes(reader.data[start : reader.at])
 
 
 def read_integer(reader: Reader) -> int:
