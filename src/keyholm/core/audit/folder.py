@@ -76,7 +76,15 @@ class Folder:
         return sorted(os.listdir(self.fd))
 
     def segments(self) -> list[int]:
-        """The number of the first record of each segment, ascending."""
+        """The number of the first record of each segment, ascending and without a gap.
+
+        A listing may miss a file that is made meanwhile and have one that is made after it. What
+        was there before the second listing is in it; so is all that is older than that.
+        """
+        newest = max(self._firsts(), default=-1)
+        return [first for first in self._firsts() if first <= newest]
+
+    def _firsts(self) -> list[int]:
         stems = (name.removesuffix(SEGMENT) for name in self.names() if name.endswith(SEGMENT))
         return [int(stem) for stem in stems if len(stem) == 20 and stem.isdecimal()]
 
