@@ -170,12 +170,12 @@ def misuses(public: keys.PublicKey, message: bytes) -> Iterator[tuple[Mechanism,
 
 
 def _fits(public: keys.PublicKey, mechanism: Mechanism, data: Input) -> bool:
-    """RSA-PSS has more good forms than there are in `uses`."""
+    """There are more good forms than in `uses`: of RSA-PSS, and of what is signed raw."""
+    if isinstance(data, Opaque):
+        return (type(public), mechanism) in ((keys.Ecdsa, Ecdsa()), (keys.Rsa, RsaPkcs1()))
     if not isinstance(public, keys.Rsa) or not isinstance(mechanism, RsaPss):
         return False
-    its_own = isinstance(data, Message) or (
-        isinstance(data, Digest) and data.hash is mechanism.hash
-    )
+    its_own = isinstance(data, Message) or data.hash is mechanism.hash
     return its_own and 0 <= mechanism.salt <= 64
 
 

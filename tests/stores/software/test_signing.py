@@ -23,6 +23,7 @@ from keyholm.core.mechanisms import (
 )
 from keyholm.stores.software import keys as software
 from keyholm.stores.software import signing
+from keyholm.stores.software.hashing import HASHES
 from keyholm.wire.ssh import keys, signatures, sshsig
 from keyholm.wire.ssh.private_keys import PrivateMlDsa44Ed25519
 
@@ -38,8 +39,8 @@ USUAL: dict[str, tuple[Mechanism, str]] = {
 
 def signed(name: str, data: bytes) -> bytes:
     private = samples.private(name)
-    sign = signing.signer(private.public, USUAL[name][0])
-    return sign(software.load(private), Message(data))
+    key = software.load(private)
+    return signing.signer(key, USUAL[name][0])(key, Message(data))
 
 
 @pytest.mark.parametrize("name", ["ed25519", "rsa"])
@@ -81,8 +82,8 @@ def test_the_seeds_of_the_composite_draft_give_its_public_key() -> None:
     private = PrivateMlDsa44Ed25519(public, seeds[:32], seeds[32:])
     software.check(private)
 
-    sign = signing.signer(public, MlDsa44Ed25519())
-    ours = sign(software.load(private), Message(b64decode(vector["m"])))
+    key = software.load(private)
+    ours = signing.signer(key, MlDsa44Ed25519())(key, Message(b64decode(vector["m"])))
     theirs = b64decode(vector["s"])
 
     assert len(ours) == len(theirs)
@@ -103,7 +104,7 @@ def test_a_thousand_signatures_are_split_as_the_strict_reader_does() -> None:
     for name in ("ecdsa256", "ecdsa521"):
         private = samples.private(name)
         key, width = software.load(private), private.public.curve.width  # type: ignore[union-attr]
-        how = ec.ECDSA(signing.HASHES[Hash.SHA256])
+        how = ec.ECDSA(HASHES[Hash.SHA256])
         for number in range(500):
             der = key.sign(str(number).encode(), how)
             assert signing._split(der, width) == signatures.der_to_rs(der, width)
@@ -114,7 +115,8 @@ def test_a_salt_that_does_not_fit_is_refused_before_signing() -> None:
     assert isinstance(public, keys.Rsa)
     room = (public.modulus.bit_length() + 6) // 8 - 32 - 2
     largest = RsaPss(Hash.SHA256, Hash.SHA256, room)
-    signing.signer(public, largest)(software.load(samples.private("rsa")), Message(b""))
+    key = software.load(samples.private("rsa"))
+    signing.signer(key, largest)(key, Message(b""))
 
     with pytest.raises(MechanismUnsupported, match=f"at most {room} bytes"):
-        signing.signer(public, RsaPss(Hash.SHA256, Hash.SHA256, room + 1))
+        signing.signer(key, RsaPss(Hash.SHA256, Hash.SHA256, room + 1))

@@ -197,7 +197,7 @@ class DiskToken(
             if held.private is None:
                 with self._private(held) as plain:
                     shield = self.settings.shield
-                    held.private = Shielded(shield, held.key.public, shield.encrypt(plain.view))
+                    held.private = Shielded(shield, shield.encrypt(plain.view))
             return held.private
 
     def _private(self, held: _Held) -> Secret:

@@ -15,12 +15,13 @@ from typing import Any, Final, TypeVar
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keyholm.core.errors import KeyNotFound, StoreFailed
-from keyholm.core.mechanisms import Input, Mechanism
+from keyholm.core.mechanisms import Input, Mechanism, Verb
 from keyholm.core.secret import Secret
-from keyholm.stores.software import keys, signing
+from keyholm.core.store import Running
+from keyholm.stores.software import deriving, material, signing, using
+from keyholm.stores.software.material import Form, Material, Shape
 from keyholm.stores.software.plain import plain_form, released
 from keyholm.wire.codec import Reader
-from keyholm.wire.ssh.keys import PublicKey
 from keyholm.wire.ssh.private_keys import PRIVATE, Private
 
 IDLE_SECONDS: Final = 60.0
@@ -51,7 +52,11 @@ class Shield:
     def seal(self, private: Private) -> "Shielded":
         """The views of `private` are the caller's to wipe."""
         with plain_form(private) as plain:
-            return Shielded(self, private.public, self.encrypt(plain.view))
+            return Shielded(self, self.encrypt(plain.view))
+
+    def seal_material(self, kept: Material) -> "Shielded":
+        """`kept` is the caller's to close."""
+        return Shielded(self, self.encrypt(kept.secret.view), kept.shape)
 
     def encrypt(self, plain: memoryview) -> bytes:
         self._check_open()
@@ -115,12 +120,13 @@ class Shield:
 
 
 class Shielded:
-    """One private key: always its sealed form, while it is hot the loaded one as well."""
+    """One private or secret key: always its sealed form, while it is hot the loaded one as well."""
 
-    __slots__ = ("_loaded", "_public", "_sealed", "_shield", "_signers", "used")
+    __slots__ = ("_loaded", "_sealed", "_shape", "_shield", "_signers", "used")
 
-    def __init__(self, shield: Shield, public: PublicKey, sealed: bytes) -> None:
-        self._shield, self._public, self._sealed = shield, public, sealed
+    def __init__(self, shield: Shield, sealed: bytes, shape: Shape = Form.SSH) -> None:
+        """`sealed` is what `shield.encrypt` made of material of this shape."""
+        self._shield, self._sealed, self._shape = shield, sealed, shape
         self._loaded: Any = None
         self._signers: dict[int, tuple[Mechanism, signing.Signer]] | None = None
         self.used = 0.0
@@ -131,16 +137,30 @@ class Shielded:
         # kept with its signer, so that its id stays its own.
         signers = self._signers
         known = signers.get(id(mechanism)) if signers else None
-        if known is None:
-            known = self._learn(mechanism)
         self.used = self._shield.clock()
         loaded = self._loaded
         if loaded is None:
             loaded = self._load()
+        if known is None:
+            known = self._learn(loaded, mechanism)
         return known[1](loaded, data)
 
-    def _learn(self, mechanism: Mechanism) -> tuple[Mechanism, signing.Signer]:
-        known = (mechanism, signing.signer(self._public, mechanism))
+    def begin(self, verb: Verb, mechanism: Mechanism) -> Running:
+        """A use whose data comes in parts; see `using.begin`. It goes on if the key is sealed,
+        or removed, meanwhile."""
+        return using.begin(self.in_use(), verb, mechanism)
+
+    def in_use(self) -> Any:
+        """The key as `deriving` and `wrapping` want it, which keeps it hot."""
+        self.used = self._shield.clock()
+        loaded = self._loaded
+        return self._load() if loaded is None else loaded
+
+    def derive(self, mechanism: Mechanism, size: int) -> Secret:
+        return deriving.derive(self.in_use(), mechanism, size)
+
+    def _learn(self, loaded: Any, mechanism: Mechanism) -> tuple[Mechanism, signing.Signer]:
+        known = (mechanism, signing.signer(loaded, mechanism))
         signers = self._signers
         if signers is None or len(signers) >= MOST_SIGNERS:
             signers = self._signers = {}
@@ -148,7 +168,7 @@ class Shielded:
         return known
 
     def _load(self) -> Any:
-        loaded = self._loaded = self.with_private(keys.load)
+        loaded = self._loaded = self.with_material(material.loaded)
         self._shield.warm(self)
         return loaded
 
@@ -156,16 +176,24 @@ class Shielded:
     def is_hot(self) -> bool:
         return self._loaded is not None
 
-    def with_private(self, use: Callable[[Private], Made]) -> Made:
-        """What `use` makes of the private half, whose views end with the call."""
+    def with_material(self, use: Callable[[Material], Made]) -> Made:
+        """What `use` makes of the key as it is kept, which ends with the call."""
         sealed = self._sealed
         if not sealed:
             raise KeyNotFound("This key was removed a moment ago.")
-        with (
-            self._shield.decrypt(sealed) as plain,
-            released(PRIVATE.read(Reader(plain.view))) as private,
-        ):
-            return use(private)
+        with self._shield.decrypt(sealed) as plain:
+            return use(Material(self._shape, plain))
+
+    def with_private(self, use: Callable[[Private], Made]) -> Made:
+        """What `use` makes of a private half in SSH's form, whose views end with the call."""
+
+        def read(kept: Material) -> Made:
+            if kept.shape is not Form.SSH:
+                raise StoreFailed("SSH has no words for this key.")
+            with released(PRIVATE.read(Reader(kept.secret.view))) as private:
+                return use(private)
+
+        return self.with_material(read)
 
     def drop(self) -> None:
         self._loaded = None

@@ -2,69 +2,77 @@
 
 `signer` prepares paddings and hashes once; what it gives adds a microsecond to the signing
 of cryptography itself. A mechanism with a hash takes the whole message, one without takes a
-digest; RSA-PSS takes either, if the digest is of its hash.
+digest or, as PKCS#11 has it, whatever else it is given; RSA-PSS takes the message, or a
+digest of its hash.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding, rsa, utils
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa, utils
 
-from keyholm.core.errors import MechanismUnsupported
+from keyholm.core.errors import DataLengthInvalid, MechanismUnsupported
 from keyholm.core.mechanisms import (
+    AesCmac,
     Digest,
     Dsa,
     Ecdsa,
     EdDsa,
     Hash,
+    Hmac,
     Input,
     Mechanism,
     Message,
+    MlDsa,
     MlDsa44Ed25519,
+    Opaque,
     RsaPkcs1,
     RsaPss,
+    RsaRaw,
+    Verb,
     spelling,
 )
+from keyholm.stores.software import macs, rsa_raw
+from keyholm.stores.software.families import Family, family, is_public, unsupported
+from keyholm.stores.software.hashing import HASHES, PREHASHED
 from keyholm.stores.software.keys import CompositeKey
-from keyholm.wire.ssh import keys, signatures
+from keyholm.wire.ssh import signatures
 
-HASHES: Final[dict[Hash, hashes.HashAlgorithm]] = {
-    Hash.SHA1: hashes.SHA1(),  # noqa: S303 - ssh-rsa and ssh-dss are SHA-1
-    Hash.SHA224: hashes.SHA224(),
-    Hash.SHA256: hashes.SHA256(),
-    Hash.SHA384: hashes.SHA384(),
-    Hash.SHA512: hashes.SHA512(),
-    Hash.SHA3_224: hashes.SHA3_224(),
-    Hash.SHA3_256: hashes.SHA3_256(),
-    Hash.SHA3_384: hashes.SHA3_384(),
-    Hash.SHA3_512: hashes.SHA3_512(),
-}
-PREHASHED: Final = {name: utils.Prehashed(algorithm) for name, algorithm in HASHES.items()}
 DSA_WIDTH: Final = 20
+LONGEST_DIGEST: Final = 1024
+LONGEST_CONTEXT: Final = 255  # FIPS 204, algorithm 2
 
 Signer = Callable[[Any, Input], bytes]
 
 
-def signer(public: keys.PublicKey, mechanism: Mechanism) -> Signer:
-    """How a key of this kind signs by `mechanism`. Raises `MechanismUnsupported`."""
-    maker = _SIGNERS.get((type(public), type(mechanism)))
+def signer(key: Any, mechanism: Mechanism) -> Signer:
+    """How this key, and every other of its size, signs by `mechanism`.
+
+    Raises `MechanismUnsupported`."""
+    kind = family(key)
+    maker = None if kind is None or is_public(key) else _SIGNERS.get((kind, type(mechanism)))
     if maker is None:
-        raise MechanismUnsupported(
-            f"A key of type {keys.type_name(public)} does not sign by {spelling(mechanism)}."
-        )
-    return maker(public, mechanism)
+        raise unsupported(key, Verb.SIGN, mechanism)
+    return maker(key, mechanism)
 
 
-def _eddsa(public: keys.Ed25519, mechanism: EdDsa) -> Signer:
-    def sign(key: ed25519.Ed25519PrivateKey, data: Input) -> bytes:
-        return key.sign(_message(data, mechanism))
+def _eddsa(_: Any, mechanism: EdDsa) -> Signer:
+    def sign(key: Any, data: Input) -> bytes:
+        signature: bytes = key.sign(_message(data, mechanism))
+        return signature
 
     return sign
 
 
-def _ecdsa(public: keys.Ecdsa, mechanism: Ecdsa) -> Signer:
-    width = public.curve.width
+def width_of(curve: ec.EllipticCurve) -> int:
+    """Bytes of r, of s and of the order, which on our curves is as long as a coordinate."""
+    return (curve.key_size + 7) // 8
+
+
+def _ecdsa(example: ec.EllipticCurvePrivateKey, mechanism: Ecdsa) -> Signer:
+    width = width_of(example.curve)
     if mechanism.hash is None:
         return _ecdsa_of_digest(width, mechanism)
     how = ec.ECDSA(HASHES[mechanism.hash])
@@ -79,10 +87,25 @@ def _ecdsa_of_digest(width: int, mechanism: Ecdsa) -> Signer:
     ways = {name: ec.ECDSA(prehashed) for name, prehashed in PREHASHED.items()}
 
     def sign(key: ec.EllipticCurvePrivateKey, data: Input) -> bytes:
+        if data.__class__ is Opaque:
+            return _split(key.sign(data.data, of_length(len(data.data))), width)
         digest = _digest(data, mechanism)
         return _split(key.sign(digest.data, ways[digest.hash]), width)
 
     return sign
+
+
+@lru_cache(maxsize=64)
+def of_length(size: int) -> ec.ECDSA:
+    """ECDSA of a digest of any length.
+
+    cryptography only compares the length with that of the hash that is said to have made the
+    digest, and SHAKE has every length; OpenSSL takes the leftmost bits, as many as the order
+    has (FIPS 186-5, 6.4.1). An empty digest is refused: whoever knows the public key can forge
+    a signature of zero."""
+    if not 0 < size <= LONGEST_DIGEST:
+        raise DataLengthInvalid(f"ECDSA signs a digest of 1 to {LONGEST_DIGEST} bytes, not {size}.")
+    return ec.ECDSA(utils.Prehashed(hashes.SHAKE256(size)))
 
 
 def _split(signature: bytes, width: int) -> bytes:
@@ -94,10 +117,10 @@ def _split(signature: bytes, width: int) -> bytes:
     return r[-width:].rjust(width, b"\0") + s[-width:].rjust(width, b"\0")
 
 
-def _rsa_pkcs1(public: keys.Rsa, mechanism: RsaPkcs1) -> Signer:
+def _rsa_pkcs1(example: rsa.RSAPrivateKey, mechanism: RsaPkcs1) -> Signer:
     pad = padding.PKCS1v15()
     if mechanism.hash is None:
-        return lambda key, data: _rsa_of_digest(key, _digest(data, mechanism), pad)
+        return _rsa_pkcs1_of_digest(room_of(example), mechanism)
     how = HASHES[mechanism.hash]
 
     def sign(key: rsa.RSAPrivateKey, data: Input) -> bytes:
@@ -106,15 +129,36 @@ def _rsa_pkcs1(public: keys.Rsa, mechanism: RsaPkcs1) -> Signer:
     return sign
 
 
-def _rsa_pss(public: keys.Rsa, mechanism: RsaPss) -> Signer:
-    how = HASHES[mechanism.hash]
+def room_of(key: rsa.RSAPrivateKey | rsa.RSAPublicKey) -> int:
+    """Bytes that PKCS#1 v1.5 pads at most (RFC 8017, 7.2.1 and 9.2)."""
+    return (key.key_size + 7) // 8 - 11
+
+
+def _rsa_pkcs1_of_digest(room: int, mechanism: RsaPkcs1) -> Signer:
+    pad, bare = padding.PKCS1v15(), utils.NoDigestInfo()
+
+    def sign(key: rsa.RSAPrivateKey, data: Input) -> bytes:
+        if data.__class__ is not Opaque:
+            return _rsa_of_digest(key, _digest(data, mechanism), pad)
+        if len(data.data) > room:
+            raise DataLengthInvalid(f"This RSA key signs at most {room} bytes that are not hashed.")
+        return key.sign(data.data, pad, bare)
+
+    return sign
+
+
+def pss_padding(key: rsa.RSAPrivateKey | rsa.RSAPublicKey, mechanism: RsaPss) -> padding.PSS:
     # RFC 8017, 9.1.1: the encoded message is one bit shorter than the modulus.
-    room = (public.modulus.bit_length() + 6) // 8 - how.digest_size - 2
+    room = (key.key_size + 6) // 8 - HASHES[mechanism.hash].digest_size - 2
     if not 0 <= mechanism.salt <= room:
         raise MechanismUnsupported(
             f"This RSA key has room for a salt of at most {room} bytes with {mechanism.hash}."
         )
-    pad = padding.PSS(padding.MGF1(HASHES[mechanism.mgf]), mechanism.salt)
+    return padding.PSS(padding.MGF1(HASHES[mechanism.mgf]), mechanism.salt)
+
+
+def _rsa_pss(example: rsa.RSAPrivateKey, mechanism: RsaPss) -> Signer:
+    how, pad = HASHES[mechanism.hash], pss_padding(example, mechanism)
 
     def sign(key: rsa.RSAPrivateKey, data: Input) -> bytes:
         if isinstance(data, Digest) and data.hash is mechanism.hash:
@@ -128,14 +172,29 @@ def _rsa_of_digest(key: rsa.RSAPrivateKey, digest: Digest, pad: padding.Asymmetr
     return key.sign(digest.data, pad, PREHASHED[digest.hash])
 
 
-def _dsa(public: keys.Dsa, mechanism: Dsa) -> Signer:
+def _dsa(_: Any, mechanism: Dsa) -> Signer:
     def sign(key: dsa.DSAPrivateKey, data: Input) -> bytes:
         return _split(key.sign(_message(data, mechanism), HASHES[Hash.SHA1]), DSA_WIDTH)
 
     return sign
 
 
-def _both(public: keys.MlDsa44Ed25519, mechanism: MlDsa44Ed25519) -> Signer:
+def _ml_dsa(_: Any, mechanism: MlDsa) -> Signer:
+    check_context(mechanism)
+
+    def sign(key: Any, data: Input) -> bytes:
+        signature: bytes = key.sign(_message(data, mechanism), mechanism.context)
+        return signature
+
+    return sign
+
+
+def check_context(mechanism: MlDsa) -> None:
+    if len(mechanism.context) > LONGEST_CONTEXT:
+        raise MechanismUnsupported(f"The context of ML-DSA has at most {LONGEST_CONTEXT} bytes.")
+
+
+def _both(_: Any, mechanism: MlDsa44Ed25519) -> Signer:
     def sign(key: CompositeKey, data: Input) -> bytes:
         message = signatures.composite_message(_message(data, mechanism))
         first = key.post_quantum.sign(message, signatures.COMPOSITE_LABEL)
@@ -159,11 +218,15 @@ def _digest(data: Input, mechanism: Mechanism) -> Digest:
     return data
 
 
-_SIGNERS: Final[dict[tuple[type, type], Callable[[Any, Any], Signer]]] = {
-    (keys.Ed25519, EdDsa): _eddsa,
-    (keys.Ecdsa, Ecdsa): _ecdsa,
-    (keys.Rsa, RsaPkcs1): _rsa_pkcs1,
-    (keys.Rsa, RsaPss): _rsa_pss,
-    (keys.Dsa, Dsa): _dsa,
-    (keys.MlDsa44Ed25519, MlDsa44Ed25519): _both,
+_SIGNERS: Final[dict[tuple[Family, type], Callable[[Any, Any], Signer]]] = {
+    (Family.EDWARDS, EdDsa): _eddsa,
+    (Family.EC, Ecdsa): _ecdsa,
+    (Family.RSA, RsaPkcs1): _rsa_pkcs1,
+    (Family.RSA, RsaPss): _rsa_pss,
+    (Family.RSA, RsaRaw): rsa_raw.signer,
+    (Family.DSA, Dsa): _dsa,
+    (Family.ML_DSA, MlDsa): _ml_dsa,
+    (Family.COMPOSITE, MlDsa44Ed25519): _both,
+    (Family.GENERIC, Hmac): macs.signer,
+    (Family.AES, AesCmac): macs.signer,
 }

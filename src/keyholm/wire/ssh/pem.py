@@ -62,7 +62,7 @@ def read_pem(data: Bytes, passphrase: Bytes | None, allocate: Allocate) -> Priva
     if encrypted and not passphrase:
         raise PassphraseNeeded("this key is encrypted with a passphrase")
     key = _load(found[0].strip(), bytes(passphrase) if encrypted and passphrase else None)
-    return _private(key, allocate)
+    return private_of(key, allocate)
 
 
 def _is_encrypted(label: bytes, body: bytes) -> bool:
@@ -130,7 +130,7 @@ def _elements(data: bytes, depth: int) -> list[tuple[int, bytes]]:
     return found
 
 
-def _private(key: PrivateKeyTypes, allocate: Allocate) -> PrivateKey:
+def private_of(key: PrivateKeyTypes, allocate: Allocate) -> PrivateKey:
     secret = partial(_number, allocate=allocate)
     match key:
         case ed25519.Ed25519PrivateKey():
