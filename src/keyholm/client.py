@@ -103,7 +103,7 @@ class Client:
         return keys
 
     def key(self, name: str) -> dict[str, Any]:
-        """One key by its name, its place or the start of its id. Raises `KeyNotFound`."""
+        """One key by its name, place or PKCS#11 URI, or the start of its id. Raises `KeyNotFound`."""
         return self.call("keys.show", {"key": name})
 
     def new(self, name: str, type: str = "ed25519", **more: Any) -> dict[str, Any]:  # noqa: A002

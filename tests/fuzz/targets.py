@@ -14,6 +14,7 @@ from typing import Any
 from keyholm.wire import der
 from keyholm.wire.codec import STRING, Bytes, Codec, Malformed, Reader
 from keyholm.wire.codec import decode as decode_whole
+from keyholm.wire.pkcs11 import uri
 from keyholm.wire.ssh import agent, certificates, keys, signatures, sshsig, userauth
 from keyholm.wire.ssh.constraints import CONSTRAINTS, Constraint
 from keyholm.wire.ssh.patterns import match_pattern_list
@@ -229,6 +230,12 @@ _KEY_FILES = (
 _SIGNATURE = SIGNATURE_FILES[0].signature
 _WRITTEN = tuple(map(PRIVATE.write, PRIVATE_KEYS))
 
+
+def _uri(data: bytes) -> None:
+    read = uri.parse(data.decode(errors="replace"))
+    assert uri.parse(str(read)).path == read.path
+
+
 TARGETS: dict[str, Target] = {
     "agent-message": Target(_message, tuple(map(agent.encode, MESSAGES))),
     "agent-constraints": Target(
@@ -271,5 +278,6 @@ TARGETS: dict[str, Target] = {
     ),
     "sshsig-armoured": Target(_armoured, _data("ed25519.sshsig")),
     "pattern": Target(_pattern, (b"user@host\n*@host,!root@*,?ser@*",)),
+    "pkcs11-uri": Target(_uri, (b"pkcs11:token=a%20b;id=%00;slot-id=1;type=cert?pin-value=1",)),
     "der-signature": Target(_der, (der.sequence(der.integer(2**520), der.integer(1)),)),
 }

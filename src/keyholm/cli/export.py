@@ -20,7 +20,7 @@ def add_parser(subparsers: "Subparsers") -> None:
         description="Print a public key. With --private, write the private half to a file, "
         "unencrypted: `ssh-keygen -p -f FILE` encrypts it.",
     )
-    parser.add_argument("key", help="its name, its place or the start of its id")
+    parser.add_argument("key", help="its name, place or PKCS#11 URI, or the start of its id")
     parser.add_argument("--private", action="store_true", help="if it was made exportable")
     parser.add_argument("-o", "--output", metavar="FILE", help="write there, not to the terminal")
     add_passphrase_file(parser)

@@ -32,7 +32,7 @@ def add_parser(subparsers: "Subparsers") -> None:
         description="Tell which rule decides when a process asks. Status 1: it would be refused.",
     )
     for action in (show, change, edit, explain):
-        action.add_argument("key", help="its name, its place or the start of its id")
+        action.add_argument("key", help="its name, place or PKCS#11 URI, or the start of its id")
         add_json(action)
     _add_set(change)
     _add_change(edit)

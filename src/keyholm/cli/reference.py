@@ -16,8 +16,9 @@ Made from the parsers by `python -m keyholm.cli.reference`; a test says when it 
 
 Every command takes `--help`. Options are never cut short, and come after the command.
 
-- **Names.** A key is named by its name, its place (`disk/main/3f2a...`) or the first six or more
-  letters of its id; a token by its name or its place (`disk/main`).
+- **Names.** A key is named by its name, its place (`disk/main/3f2a...`), the first six or more
+  letters of its id, or any PKCS#11 URI (RFC 7512) that fits it and no other key; a token by its
+  name or its place (`disk/main`).
 - **Passphrases** are typed at the terminal without an echo, or are the first line of a file
   (`--passphrase-file`; `-` is standard input). They are never arguments or in the environment.
 - **`--json`** prints one JSON object on standard output, of the shape that

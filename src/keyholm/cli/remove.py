@@ -16,7 +16,7 @@ def add_parser(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser(
         "rm", description="Destroy a key. Nobody has it afterwards, but for a backup."
     )
-    parser.add_argument("key", help="its name, its place or the start of its id")
+    parser.add_argument("key", help="its name, place or PKCS#11 URI, or the start of its id")
     add_passphrase_file(parser)
     add_json(parser)
     parser.set_defaults(run=run)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser("rename", description="Give a key another name.")
-    parser.add_argument("key", help="its name, its place or the start of its id")
+    parser.add_argument("key", help="its name, place or PKCS#11 URI, or the start of its id")
     parser.add_argument("name", help="the new name")
     add_json(parser)
     parser.set_defaults(run=run)

@@ -17,7 +17,7 @@ FOR_EVER = 2**64 - 1  # valid_before of a certificate without an end
 
 def add_parser(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser("show", description="Show one key with all that is known of it.")
-    parser.add_argument("key", help="its name, its place or the start of its id")
+    parser.add_argument("key", help="its name, place or PKCS#11 URI, or the start of its id")
     add_json(parser)
     parser.set_defaults(run=run)
 

@@ -21,7 +21,7 @@ def add_parser(subparsers: "Subparsers") -> None:
         description="Sign a file and print the signature in base64 (ECDSA: r || s). For "
         "signatures that ssh-keygen and git check, use `ssh-keygen -Y sign`.",
     )
-    parser.add_argument("key", help="its name, its place or the start of its id")
+    parser.add_argument("key", help="its name, place or PKCS#11 URI, or the start of its id")
     parser.add_argument("file", nargs="?", default="-", help="else standard input")
     parser.add_argument("--mechanism", default="", help="else the usual one of the key")
     add_json(parser)

@@ -18,8 +18,10 @@ from keyholm.core.errors import BadRequest, KeyNotFound, StoreFailed
 
 if TYPE_CHECKING:
     from keyholm.cli.parser import Subparsers
+    from keyholm.client import Client
 
 EVERY_HOST: Final = "*"
+SCHEME: Final = "pkcs11:"
 INCLUDED: Final = "keyholm/config"
 HEAD: Final = (
     "# Written by `keyholm ssh-config --write`, which keeps the hosts that it is not given.\n"
@@ -52,11 +54,12 @@ def add_parser(subparsers: "Subparsers") -> None:
 def run(arguments: Namespace) -> int:
     with connect() as client:
         keys = client.keys()
+        given = [_named(client, each) for each in arguments.hosts]
     if not keys:
         raise BadRequest("There are no keys yet.", remedy="`keyholm new NAME` makes one.")
     above = os.path.abspath(os.path.expanduser(arguments.folder))
     folder = os.path.join(above, "keyholm")
-    entries = entries_of(arguments.hosts, [key["name"] for key in keys])
+    entries = entries_of(given, [key["name"] for key in keys])
     paths = _write_public(folder, keys)
     blocks = {entry.host: block(entry, paths) for entry in entries}
     if arguments.write:
@@ -69,6 +72,12 @@ def run(arguments: Namespace) -> int:
     else:
         sys.stdout.write("\n".join(blocks.values()))
     return 0
+
+
+def _named(client: "Client", given: str) -> str:
+    """`HOST=URI` as HOST and the name of the key."""
+    host, _, key = given.partition("=")
+    return f"{host}={client.key(key)['name']}" if key.lower().startswith(SCHEME) else given
 
 
 def entries_of(given: Sequence[str], names: Sequence[str]) -> list[Entry]:

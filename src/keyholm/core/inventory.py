@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from keyholm.core.errors import KeyNotFound, StoreFailed, TokenNotFound
+from keyholm.core.errors import StoreFailed, TokenNotFound
 from keyholm.core.model import Key, KeyId, Object
 from keyholm.core.store import Event, Store, Token
 
@@ -89,23 +89,3 @@ class Inventory:
             if store.name == name:
                 return store
         raise StoreFailed(f"The {name} store is not running.", remedy="See `keyholm status`.")
-
-
-def named(keys: Sequence[Key], name: str) -> Key:
-    """The key that a human means by `name`: its name, place, fingerprint or start of its id.
-
-    Raises `KeyNotFound`, also when more than one key is meant.
-    """
-    for matches in (
-        [key for key in keys if str(key.place) == name],
-        [key for key in keys if key.label == name],
-        [key for key in keys if len(name) >= 6 and key.id.startswith(name.lower())],
-    ):
-        if len(matches) == 1:
-            return matches[0]
-        if matches:
-            places = ", ".join(str(key.place) for key in matches)
-            raise KeyNotFound(
-                f"{name!r} names {len(matches)} keys: {places}.", remedy="Give one of these places."
-            )
-    raise KeyNotFound(f"There is no key {name!r}.", remedy="`keyholm list` shows the keys.")

@@ -4,6 +4,7 @@ from typing import Final
 
 from keyholm.core import model
 from keyholm.core.certificates import Held
+from keyholm.core.naming import uri_of
 from keyholm.core.policy import OPEN, policy_hash
 from keyholm.core.store import HasSlots, Token, Unlocks
 from keyholm.doors.control import schema
@@ -11,7 +12,6 @@ from keyholm.doors.control.exchange import Request
 from keyholm.wire.ssh import certificates, keys
 
 OPEN_HASH: Final = policy_hash(OPEN)
-UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
 def key(request: Request, found: model.Key) -> schema.Key:
@@ -20,7 +20,7 @@ def key(request: Request, found: model.Key) -> schema.Key:
         name=found.label,
         id=found.id,
         place=str(found.place),
-        uri=uri(found),
+        uri=uri_of(token, found),
         store=found.place.store,
         token=found.place.token,
         algorithm=algorithm(found.ssh) if found.ssh else found.facts.get("algorithm", found.kind),
@@ -62,18 +62,6 @@ def algorithm(public: keys.PublicKey) -> str:
             return "mldsa44-ed25519"
         case _:
             return keys.type_name(public)
-
-
-def uri(found: model.Key) -> str:
-    """RFC 7512: the canonical text of a key."""
-    token, label = _escaped(found.place.token), _escaped(found.label)
-    return f"pkcs11:token={token};object={label};type=private"
-
-
-def _escaped(text: str) -> str:
-    return "".join(
-        chr(byte) if chr(byte) in UNRESERVED else f"%{byte:02X}" for byte in text.encode()
-    )
 
 
 def token(found: Token) -> schema.Token:

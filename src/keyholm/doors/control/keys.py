@@ -12,7 +12,7 @@ from keyholm.core.errors import (
     MechanismUnsupported,
     ProofNeeded,
 )
-from keyholm.core.inventory import named
+from keyholm.core.naming import named
 from keyholm.core.policy import OPEN, Policy, parse
 from keyholm.core.secret import Secret
 from keyholm.core.store import Handover
@@ -46,7 +46,8 @@ RSA_OTHERS: Final[dict[str, tuple[mechanisms.Mechanism, str]]] = {
 
 
 def key_named(request: Request) -> model.Key:
-    return named(request.gate.keys(request.caller), request.params.key)
+    gate = request.gate
+    return named(gate.keys(request.caller), request.params.key, gate.inventory.token_of)
 
 
 def every(request: Request) -> schema.KeyList:

@@ -13,6 +13,7 @@ from functools import cache, lru_cache, partial
 from typing import Final
 
 from keyholm.core.model import Attributes, Key, Kind, Object, Origin, SecretType, Value
+from keyholm.core.naming import cka_id
 from keyholm.core.store import Token
 from keyholm.doors.pkcs11 import forms
 from keyholm.doors.pkcs11.forms import Form
@@ -37,7 +38,6 @@ Told = Value | Untold
 Tell = Callable[["Shown"], Told]
 Table = Mapping[int, Tell]
 NO_DATE: Final = b""
-ID_SIZE: Final = 20  # of the CKA_ID of a key that was given none: as long as a SHA-1
 
 
 class Shown:
@@ -132,11 +132,7 @@ def _label(shown: Shown) -> Told:
 
 
 def _id(shown: Shown) -> Told:
-    found = shown.stored.get(CKA.ID)
-    if found is not None:
-        return found
-    key = _key(shown)
-    return key.attributes.get(CKA.ID) or bytes.fromhex(key.id[: 2 * ID_SIZE])
+    return cka_id(_key(shown), shown.stored)
 
 
 def _is_local(shown: Shown) -> bool:
