@@ -12,7 +12,7 @@ from keyholm.wire.codec import Malformed, Reader
 from keyholm.wire.pkcs11.attributes import Template
 from keyholm.wire.pkcs11.constants import CKA, CKO
 from keyholm.wire.pkcs11.dialect import OWN_VERSION, Dialect
-from keyholm.wire.pkcs11.templates import OWN_DEPTH, STOCK_DEPTH, Templates, write_wanted
+from keyholm.wire.pkcs11.templates import OWN_DEPTH, STOCK_DEPTH, Templates
 
 STOCK = Templates(Dialect(0))
 NEWER = Templates(Dialect(2))
@@ -162,11 +162,11 @@ def test_templates_nest_so_deep_and_no_deeper(kind: Templates, depth: int) -> No
 
 def test_what_is_wanted_in_both_forms() -> None:
     wanted = ((CKA.CLASS, 8), (CKA.WRAP_TEMPLATE, 0), (CKA.ID, 64))
-    data = write_wanted(wanted)
+    data = OURS.write_wanted(wanted)
     assert data == struct.pack(">I6I", 3, CKA.CLASS, 8, CKA.WRAP_TEMPLATE, 0, CKA.ID, 64)
     assert OURS.read_wanted(Reader(data)) == wanted
     assert NEWER.read_wanted_nested(Reader(data)) == wanted
-    nested = struct.pack(">III", 1, CKA.WRAP_TEMPLATE, 48) + write_wanted(wanted[:2])
+    nested = struct.pack(">III", 1, CKA.WRAP_TEMPLATE, 48) + NEWER.write_wanted(wanted[:2])
     reader = Reader(nested)
     assert NEWER.read_wanted_nested(reader) == ((CKA.WRAP_TEMPLATE, 48),)
     reader.end()

@@ -281,6 +281,9 @@ def _read_old(reader: Reader) -> Mechanism:
         return NO_MECHANISM
     codec = _stock_codec(number)
     if codec is not None:
+        # A number or a length stands there, and none is so large. The new way has a 1 there.
+        if reader.left and reader.data[reader.at]:
+            raise Malformed("no parameter as older clients send it")
         return Mechanism(number, codec.read(reader))
     if read_uint32(reader) != NULL:
         raise Malformed("a parameter where there is none")
@@ -296,6 +299,16 @@ def _read_new(reader: Reader) -> Mechanism:
     if is_there > 1:
         raise Malformed(f"a parameter of the kind {is_there}")
     return Mechanism(number, codec.read(reader) if is_there else None)
+
+
+def _read_new_instead(reader: Reader) -> Mechanism:
+    """The new way where the old one was expected: nothing that a cut old one could be."""
+    mechanism = _read_new(reader)
+    if mechanism.type in STOCK_FORMS and mechanism.parameter is None:
+        raise Malformed("no parameter where there must be one")
+    if bytes(reader.data[reader.at : reader.at + 4]) == b"\xff\xff\xff\xff":
+        raise Malformed("a mechanism as older clients send it, cut short")
+    return mechanism
 
 
 def _write_old(mechanism: Mechanism) -> bytes:
@@ -320,6 +333,11 @@ def reader(way: Way, *, authenticated: bool = False) -> Read:
     if way is Way.OURS:
         return _read_own(_wrap_codec if authenticated else _own_codec)
     return _read_old if way is Way.OLD else _read_new
+
+
+def other_reader(way: Way) -> Read:
+    """What to try when a stock client's request could not be read that way."""
+    return _read_new_instead if way is Way.OLD else _read_old
 
 
 def writer(way: Way, *, authenticated: bool = False) -> Write:

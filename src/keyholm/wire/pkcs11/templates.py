@@ -66,7 +66,7 @@ def has_form(number: int, dialect: Dialect) -> bool:
 class Templates:
     """Reads and writes the templates of one dialect."""
 
-    __slots__ = ("_depth", "_nested", "_readers", "_writers")
+    __slots__ = ("_depth", "_nested", "_readers", "_unasked", "_writers")
 
     def __init__(self, dialect: Dialect) -> None:
         self._depth = OWN_DEPTH if dialect.is_ours else STOCK_DEPTH
@@ -75,6 +75,7 @@ class Templates:
             for number, kind in KINDS.items()
             if kind is Kind.TEMPLATE and has_form(number, dialect)
         )
+        self._unasked = frozenset() if dialect.is_ours else self._nested
         self._readers = {
             number: _reader(number, kind, dialect)
             for number, kind in KINDS.items()
@@ -144,6 +145,14 @@ class Templates:
                 self._read_nested(reader, depth - 1)
         return tuple(found)
 
+    def write_wanted(self, wanted: Iterable[Wanted]) -> bytes:
+        # Newer versions of p11-kit want to be told what is in a template that has room. Asked for
+        # its length alone, none does.
+        asked = [
+            _WANTED.pack(number, 0 if number in self._unasked else room) for number, room in wanted
+        ]
+        return write_uint32(len(asked)) + b"".join(asked)
+
     def _template_writer(self, dialect: Dialect) -> WriteAttribute:
         size = dialect.attribute_size
 
@@ -152,11 +161,6 @@ class Templates:
             return _pack_present(number, 1, len(inside) * size) + self.write(inside)
 
         return write
-
-
-def write_wanted(wanted: Iterable[Wanted]) -> bytes:
-    parts = [_WANTED.pack(number, room) for number, room in wanted]
-    return write_uint32(len(parts)) + b"".join(parts)
 
 
 def _count(reader: Reader, least: int) -> int:
