@@ -50,8 +50,8 @@ def try_one(target: Target, data: bytes) -> tuple[str, Finding | None]:
     return end, None
 
 
-def run(target: Target, *, seconds: float, seed: int) -> tuple[int, Finding | None]:
-    """How many inputs were tried, and the first that was a finding."""
+def run(target: Target, *, seconds: float, seed: int, least: int = 0) -> tuple[int, Finding | None]:
+    """How many inputs were tried, `least` however long that takes, and the first finding."""
     chance = random.Random(seed)
     kept = list(target.seeds)
     seen: set[str] = set()
@@ -65,7 +65,7 @@ def run(target: Target, *, seconds: float, seed: int) -> tuple[int, Finding | No
         if end not in seen and len(kept) < _MOST_KEPT:
             seen.add(end)
             kept.append(data)
-        if time.monotonic() > deadline:
+        if tried >= least and time.monotonic() > deadline:
             break
     return tried, None
 
