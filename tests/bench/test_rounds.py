@@ -1,13 +1,13 @@
 """The benchmark compares within a round, and its instruments work on the system's ssh-agent."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from bench.harness.rounds import Case, Figure, Series, table
+from tests.programs import program
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -38,9 +38,7 @@ def test_a_table_lines_up() -> None:
 
 @pytest.mark.interop
 def test_the_instruments_measure_the_systems_agent(tmp_path: Path) -> None:
-    agent = shutil.which("ssh-agent")
-    if agent is None:
-        pytest.skip("no ssh-agent: openssh-client is not installed")
+    agent = program("ssh-agent")
     figures = tmp_path / "figures.json"
     command = [sys.executable, "-m", "bench.agent", "--quick", "--rounds", "1", "--agent", agent]
     for only in ("sign ed25519", "16 connections sign ed25519", "start to first"):

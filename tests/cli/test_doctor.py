@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.programs import program
 
 from keyholm.cli.checks import daemon, files, prompters, sockets, ssh, trail
 from keyholm.cli.checks.finding import BAD, GOOD, WARNING, Check, Finding, Patient
@@ -177,7 +178,7 @@ def test_a_socket_without_a_listener_is_bad(home: Path) -> None:
 
 def test_openssh_agent_is_known_by_name(home: Path) -> None:
     path = home.parent / "other"
-    agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.PIPE)
+    agent = subprocess.Popen([program("ssh-agent"), "-D", "-a", str(path)], stdout=subprocess.PIPE)
     with agent:
         assert agent.stdout
         agent.stdout.readline()

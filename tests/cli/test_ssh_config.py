@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.programs import program
 
 from keyholm.cli.ssh_config import (
     Entry,
@@ -74,7 +75,7 @@ def test_what_is_written_is_what_ssh_reads(tmp_path: Path) -> None:
     folder = tmp_path / "100% of space" / "keyholm"
     paths = _write_public(str(folder), [key("laptop")])
     _write_config(str(folder), {"server": block(Entry("server", ("laptop",)), paths)})
-    command = ["ssh", "-G", "-F", str(folder.parent / "config"), "server"]
+    command = [program("ssh"), "-G", "-F", str(folder.parent / "config"), "server"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     told = dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
     assert told["identitiesonly"] == "yes"

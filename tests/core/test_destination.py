@@ -1,7 +1,6 @@
 """Where a constrained key may be used: every hop is proved, and every hop is permitted."""
 
 import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.hosts import AUTHORITY, H0, H1, H2, STRANGER, USER, Holder, OldHolder
+from tests.programs import program
 
 from keyholm.core.destination import (
     Binding,
@@ -371,11 +371,9 @@ class Connection:
 
 @pytest.fixture(scope="module")
 def real_agent() -> Iterator[str]:
-    if shutil.which("ssh-agent") is None:
-        pytest.skip("no ssh-agent")
     with TemporaryDirectory() as folder:
         path = str(Path(folder) / "agent")
-        command = ["ssh-agent", "-D", "-a", path]
+        command = [program("ssh-agent"), "-D", "-a", path]
         environment = {**os.environ, "LC_ALL": "C"}
         with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
             assert process.stdout

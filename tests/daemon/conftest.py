@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.interop.conftest import Home, home
+from tests.programs import program
 
 __all__ = ["home"]
 
@@ -54,7 +55,7 @@ class Running:
 
     def ssh_add(self, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            ["ssh-add", *words],
+            [program("ssh-add"), *words],
             cwd=self.home.folder,
             env={**self.home.environment, "SSH_AUTH_SOCK": self.socket, **environment},
             stdin=subprocess.DEVNULL,

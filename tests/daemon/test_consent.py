@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.daemon.conftest import Running
 from tests.interop.conftest import Home
+from tests.programs import program
 
 pytestmark = pytest.mark.interop
 Start = Callable[..., Running]
@@ -100,7 +101,7 @@ def test_who_waits_for_an_answer_holds_up_nobody_else(home: Home, agent: Start) 
     running = asking(home, agent, "sleep 2; echo yes")
     running.ssh_add("-q", str(home.new_key("plain")))
     with subprocess.Popen(
-        ["ssh-add", "-T", "mine.pub"],
+        [program("ssh-add"), "-T", "mine.pub"],
         cwd=home.folder,
         env={**home.environment, "SSH_AUTH_SOCK": running.socket},
     ) as waiting:
@@ -116,7 +117,7 @@ def test_who_waits_for_an_answer_holds_up_nobody_else(home: Home, agent: Start) 
 
 def at_a_terminal(running: Running, keys: bytes, *, background: bool = False) -> tuple[int, bytes]:
     """`ssh-add -T` as somebody runs it at a terminal, who types `keys` when asked."""
-    command = ["ssh-add", "-T", str(running.home.folder / "mine.pub")]
+    command = [program("ssh-add"), "-T", str(running.home.folder / "mine.pub")]
     pid, master = pty.fork()
     if not pid:
         environment = {**running.home.environment, "SSH_AUTH_SOCK": running.socket}

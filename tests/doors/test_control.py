@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.doors.control_house import PASSPHRASE, House
+from tests.programs import program
 
 from keyholm.client import Client, connect
 from keyholm.core import errors
@@ -110,10 +111,10 @@ def prepared(house: House, tmp_path: Path) -> Callable[[str], dict[str, Any]]:
     laptop = house.key()
     house.key("portable", exportable=True)
     ca = tmp_path / "ca"
-    subprocess.run(["ssh-keygen", "-qt", "ed25519", "-N", "", "-f", ca], check=True)
+    subprocess.run([program("ssh-keygen"), "-qt", "ed25519", "-N", "", "-f", ca], check=True)
     public = tmp_path / "laptop.pub"
     public.write_text(laptop["public"] + "\n")
-    command = ["ssh-keygen", "-q", "-s", str(ca), "-I", "me", "-n", "me", str(public)]
+    command = [program("ssh-keygen"), "-q", "-s", str(ca), "-I", "me", "-n", "me", str(public)]
     subprocess.run(command, check=True)
     line = (tmp_path / "laptop-cert.pub").read_text()
     own = house.client()
@@ -261,7 +262,7 @@ def test_an_rsa_key_signs_as_it_is_told(house: House, mechanism: str) -> None:
 def test_a_file_of_ssh_keygen_is_imported_with_its_comment(house: House, tmp_path: Path) -> None:
     house.token()
     path = tmp_path / "key"
-    command = ["ssh-keygen", "-qt", "ed25519", "-N", "", "-C", "me@here", "-f", str(path)]
+    command = [program("ssh-keygen"), "-qt", "ed25519", "-N", "", "-C", "me@here", "-f", str(path)]
     subprocess.run(command, check=True)
     key = house.client().call("keys.import", {}, secrets=[path.read_bytes()])
     assert key["name"] == "me@here"
@@ -271,7 +272,7 @@ def test_a_file_of_ssh_keygen_is_imported_with_its_comment(house: House, tmp_pat
 def test_an_encrypted_file_is_for_the_client_to_decrypt(house: House, tmp_path: Path) -> None:
     house.token()
     path = tmp_path / "key"
-    command = ["ssh-keygen", "-qt", "ed25519", "-N", "secret", "-f", str(path)]
+    command = [program("ssh-keygen"), "-qt", "ed25519", "-N", "secret", "-f", str(path)]
     subprocess.run(command, check=True)
     with pytest.raises(errors.ProofNeeded, match="encrypted"):
         house.client().call("keys.import", {}, secrets=[path.read_bytes()])
@@ -285,7 +286,7 @@ def test_an_exported_key_is_what_ssh_keygen_reads(house: House, tmp_path: Path) 
     path = tmp_path / "out"
     path.write_bytes(private)
     path.chmod(0o600)
-    command = ["ssh-keygen", "-y", "-f", str(path)]
+    command = [program("ssh-keygen"), "-y", "-f", str(path)]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert printed.split()[:2] == made["public"].split()[:2]
 

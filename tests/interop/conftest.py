@@ -13,16 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from tests.programs import program
 
 READY_SECONDS = 20.0
-
-
-def program(name: str) -> str:
-    """The path of a foreign program; the test is skipped, saying what is missing, without it."""
-    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
 
 
 def answers(path: Path) -> bool:

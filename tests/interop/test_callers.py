@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.interop.conftest import Home, program
+from tests.interop.conftest import Home
+from tests.programs import program
 
 pytestmark = pytest.mark.interop
 

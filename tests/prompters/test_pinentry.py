@@ -3,12 +3,12 @@
 import os
 import pty
 import select
-import shutil
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from tests.programs import program
 
 from keyholm.core.prompt import Answer, Kind, Question
 from keyholm.prompters.pinentry import Pinentry
@@ -17,12 +17,11 @@ from keyholm.prompters.session import Session
 
 CONFIRM = Question(Kind.CONFIRM, "keyholm", "Allow use of key mine?\n100% sure?", seconds=20)
 SECRET = Question(Kind.SECRET, "keyholm", "Unlock it.", "Passphrase:", seconds=20)
-CURSES = shutil.which("pinentry-curses") or shutil.which("pinentry-tty") or ""
 
 
 def on_terminal(question: Question, keys: bytes, when: bytes) -> tuple[Answer, bytes]:
     """Ask by the real program; `keys` are typed once `when` is on the screen."""
-    assert CURSES, "pinentry-curses is needed"
+    curses = program("pinentry-curses")
     master, terminal = pty.openpty()
     path = os.ttyname(terminal)
     shown = bytearray()
@@ -41,7 +40,7 @@ def on_terminal(question: Question, keys: bytes, when: bytes) -> tuple[Answer, b
     typing = threading.Thread(target=hand)
     typing.start()
     try:
-        pinentry = Pinentry(Session({}), lambda question: path, CURSES)
+        pinentry = Pinentry(Session({}), lambda question: path, curses)
         assert not pinentry.unusable(question)
         return pinentry.ask(question, Patience(question.seconds)), bytes(shown)
     finally:

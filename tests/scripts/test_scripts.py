@@ -19,9 +19,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from tests.programs import program
 
 PAGES = sorted(Path(__file__).parent.glob("*.txt"))
 COMMANDS = Path(sys.executable).parent
+FOREIGN = re.compile(r"(?<![-\w./])(?:ssh-keygen|ssh-add|ssh-agent|ssh|git|openssl)(?= )")
 PATIENCE = 60  # seconds for one command
 
 
@@ -128,8 +130,11 @@ def shell() -> Iterator[Shell]:
 @pytest.mark.interop
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_page(page: Path) -> None:
+    steps = steps_of(page.read_text())
+    for name in FOREIGN.findall("\n".join(step.command for step in steps)):
+        program(name)
     with shell() as running:
-        for step in steps_of(page.read_text()):
+        for step in steps:
             found = running.run(step.command)
             assert re.fullmatch(pattern_of(step.expected), found), (
                 f"{page.name}:{step.line}: $ {step.command}\n--- expected\n"

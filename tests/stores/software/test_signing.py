@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from tests.programs import program
 from tests.wire.ssh import samples
 
 from keyholm.core.errors import MechanismUnsupported
@@ -67,7 +68,7 @@ def test_openssh_accepts_what_we_sign(name: str, tmp_path: Path) -> None:
         (tmp_path / "allowed").write_text(f"me {keys.format_line(samples.blob(name))}\n")
         subprocess.run(
             [
-                *("ssh-keygen", "-qY", "verify", "-n", "file", "-I", "me"),
+                *(program("ssh-keygen"), "-qY", "verify", "-n", "file", "-I", "me"),
                 *("-f", tmp_path / "allowed", "-s", tmp_path / "signature"),
             ],
             input=message,

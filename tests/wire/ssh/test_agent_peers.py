@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.programs import program
 from tests.wire.ssh import samples
 
 from keyholm.wire.ssh import agent, keys, signatures
@@ -95,7 +96,11 @@ def sent(recorder: Recorder, *arguments: str | Path, secret: str = "") -> list[M
     askpass.write_text(f"#!/bin/sh\necho {secret}\n")
     askpass.chmod(0o700)
     subprocess.run(
-        ["ssh-add", *arguments], env=environment, check=False, capture_output=True, timeout=30
+        [program("ssh-add"), *arguments],
+        env=environment,
+        check=False,
+        capture_output=True,
+        timeout=30,
     )
     messages = [agent.decode(frame) for frame in recorder.frames]
     assert [agent.encode(message) for message in messages] == recorder.frames
@@ -183,7 +188,9 @@ def test_ssh_add_sends_everything_else(recorder: Recorder, tmp_path: Path) -> No
 def openssh_agent(tmp_path: Path) -> Iterator[socket.socket]:
     path = tmp_path / "a"
     process = subprocess.Popen(
-        ["ssh-agent", "-D", "-a", path], stdout=subprocess.PIPE, env={**os.environ, "SHELL": "sh"}
+        [program("ssh-agent"), "-D", "-a", path],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "SHELL": "sh"},
     )
     assert process.stdout
     with process.stdout, socket.socket(socket.AF_UNIX) as connection:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.programs import program
 from tests.wire.ssh import samples
 from tests.wire.ssh.samples import CERTIFIED
 from tests.wire.ssh.test_signatures import sign
@@ -188,7 +189,7 @@ def test_ssh_keygen_reads_what_we_sign(name: str, tmp_path: Path) -> None:
     file.write_text(keys.format_line(certificates.encode(made), "comment") + "\n")
     # ssh-keygen checks the CA's signature before it prints anything.
     printed = subprocess.run(
-        ["ssh-keygen", "-L", "-f", file],
+        [program("ssh-keygen"), "-L", "-f", file],
         check=True,
         capture_output=True,
         text=True,
@@ -215,7 +216,9 @@ def test_ssh_keygen_refuses_what_nobody_signed(tmp_path: Path) -> None:
     made = replace(signed(samples.public("ed25519")), key_id="another")
     file = tmp_path / "made-cert.pub"
     file.write_text(keys.format_line(certificates.encode(made)) + "\n")
-    done = subprocess.run(["ssh-keygen", "-L", "-f", file], capture_output=True, check=False)
+    done = subprocess.run(
+        [program("ssh-keygen"), "-L", "-f", file], capture_output=True, check=False
+    )
     assert done.returncode != 0
 
 

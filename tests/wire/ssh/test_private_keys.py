@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.programs import program
 from tests.wire.ssh import samples
 from tests.wire.ssh.samples import CERTIFIED, PASSPHRASE, PLAIN
 from tests.wire.ssh.test_signatures import composite_vector
@@ -529,7 +530,9 @@ def test_ssh_keygen_and_we_take_the_same_file_back_and_forth(tmp_path: Path) -> 
 
 
 def _keygen(*arguments: str | Path) -> str:
-    done = subprocess.run(["ssh-keygen", *arguments], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [program("ssh-keygen"), *arguments], check=True, capture_output=True, text=True
+    )
     return done.stdout
 
 

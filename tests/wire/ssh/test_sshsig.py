@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.programs import program
 from tests.wire.ssh import samples
 from tests.wire.ssh.test_signatures import SIGNED, sign
 
@@ -148,7 +149,7 @@ def test_ssh_keygen_verifies_what_we_sign(tmp_path: Path) -> None:
 
 
 def _verify(message: bytes, signature: Path, allowed: Path) -> subprocess.CompletedProcess[bytes]:
-    command = ("ssh-keygen", "-Y", "verify", "-n", "file", "-I", "alice")
+    command = (program("ssh-keygen"), "-Y", "verify", "-n", "file", "-I", "alice")
     files = ("-s", signature, "-f", allowed)
     return subprocess.run((*command, *files), input=message, capture_output=True, check=False)
 
