@@ -8,7 +8,7 @@ has no form here has none in PKCS#11: FIDO keys, the composite of OpenSSH, DSA.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 from keyholm.core.model import Algorithm, Key, KeyType, OtherAlgorithm
 from keyholm.wire import der
@@ -195,26 +195,21 @@ FORMS: Final = (
     _ml_kem("2.16.840.1.101.3.4.4.3", 1568, OtherAlgorithm.ML_KEM_1024)(CKP.ML_KEM_1024),
 )
 _BY_ALGORITHM: Final = {form.algorithm: form for form in FORMS}
-_BY_CURVE: Final = {
-    keys.Curve.NISTP256: P256,
-    keys.Curve.NISTP384: P384,
-    keys.Curve.NISTP521: P521,
-}
+# By the size of a point: looking an enum up takes longer than all else here.
+_BY_POINT: Final = {form.size: form for form in (P256, P384, P521)}
 
 
 def form_of(key: Key) -> Form | None:
     """The form of a key pair; None where PKCS#11 has no words for it."""
-    match key.ssh:
-        case keys.Ed25519():
-            return ED25519
-        case keys.Ecdsa(curve):
-            return _BY_CURVE[curve]
-        case keys.Rsa():
-            return RSA
-        case None:
-            return form_of_spki(key.spki)
-        case _:
-            return None
+    ssh = key.ssh
+    kind = type(ssh)
+    if kind is keys.Ecdsa:
+        return _BY_POINT[len(cast(keys.Ecdsa, ssh).point)]
+    if kind is keys.Ed25519:
+        return ED25519
+    if kind is keys.Rsa:
+        return RSA
+    return form_of_spki(key.spki) if ssh is None else None
 
 
 def spki_of(key: Key) -> bytes:

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum, auto
 from functools import cache, lru_cache, partial
-from typing import Final
+from typing import Final, cast
 
 from keyholm.core.model import Attributes, Key, Kind, Object, Origin, SecretType, Value
 from keyholm.core.naming import cka_id
@@ -52,7 +52,6 @@ class Shown:
         cko: int,
         stored: Attributes,
         table: Table,
-        *,
         is_private: bool = False,
         form: Form | None = None,
     ) -> None:
@@ -126,13 +125,14 @@ def _key(shown: Shown) -> Key:
     return held
 
 
+# These two are asked of every key that is listed.
 def _label(shown: Shown) -> Told:
     found = shown.stored.get(CKA.LABEL)
-    return _key(shown).label.encode() if found is None else found
+    return cast(Key, shown.held).label.encode() if found is None else found
 
 
 def _id(shown: Shown) -> Told:
-    return cka_id(_key(shown), shown.stored)
+    return cka_id(cast(Key, shown.held), shown.stored)
 
 
 def _is_local(shown: Shown) -> bool:
@@ -324,16 +324,20 @@ def _private_table(form: Form) -> Table:
 
 
 @cache
-def _public_table(form: Form, *, alone: bool) -> Table:
+def _lone_public_table(form: Form) -> Table:
     bits = (*_SHARED_BITS[form.key_type], *_PUBLIC_BITS.get(form.key_type, ()))
     return {
         **_common(CKO.PUBLIC_KEY),
         **_KEY,
-        **({} if alone else _HELD_KEY),
         **_PUBLIC,
         **_form_attributes(form),
         **{cka: _bit(cka) for cka in bits},
     }
+
+
+@cache
+def _public_table(form: Form) -> Table:
+    return {**_lone_public_table(form), **_HELD_KEY}
 
 
 _SECRET_TABLE: Final[Table] = {
@@ -436,44 +440,21 @@ def profile(token: Token, number: int) -> Shown:
 # --- what the core knows, as objects -------------------------------------------------
 
 
-def _flagged(attributes: Attributes, default: bool) -> bool:
-    return attributes.get(CKA.PRIVATE, default) is True
-
-
 def shown_key(token: Token, key: Key) -> tuple[Shown, ...]:
     """The objects that a key is: its private and its public half, a secret key, or none."""
+    own, public = key.attributes, key.public_attributes
+    is_private = own.get(CKA.PRIVATE, True) is True
     if key.kind is Kind.SECRET:
-        private = _flagged(key.attributes, True)
-        return (
-            Shown(token, key, CKO.SECRET_KEY, key.attributes, _SECRET_TABLE, is_private=private),
-        )
+        return (Shown(token, key, CKO.SECRET_KEY, own, _SECRET_TABLE, is_private),)
     form = forms.form_of(key)
     if form is None:
         return ()
-    private_half = Shown(
-        token,
-        key,
-        CKO.PRIVATE_KEY,
-        key.attributes,
-        _private_table(form),
-        is_private=_flagged(key.attributes, True),
-        form=form,
-    )
-    public = key.public_attributes
+    private_half = Shown(token, key, CKO.PRIVATE_KEY, own, _private_table(form), is_private, form)
     if public is None:
         return (private_half,)
-    return (
-        private_half,
-        Shown(
-            token,
-            key,
-            CKO.PUBLIC_KEY,
-            public,
-            _public_table(form, alone=False),
-            is_private=_flagged(public, False),
-            form=form,
-        ),
-    )
+    is_private = public.get(CKA.PRIVATE, False) is True
+    table = _public_table(form)
+    return private_half, Shown(token, key, CKO.PUBLIC_KEY, public, table, is_private, form)
 
 
 def shown_object(token: Token, held: Object) -> tuple[Shown, ...]:
@@ -489,7 +470,7 @@ def shown_object(token: Token, held: Object) -> tuple[Shown, ...]:
             form = forms.form_of_spki(info) if isinstance(info, bytes) else None
             if form is None:
                 return ()
-            return (show(cko=CKO.PUBLIC_KEY, table=_public_table(form, alone=True), form=form),)
+            return (show(cko=CKO.PUBLIC_KEY, table=_lone_public_table(form), form=form),)
         case _:
             return ()
 
