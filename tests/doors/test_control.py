@@ -93,6 +93,7 @@ CALLS: dict[str, tuple[dict[str, Any], list[bytes], list[bytes]]] = {
     "tokens.unlock": ({"token": "main"}, [PASSPHRASE], []),
     "tokens.lock": ({"token": "main"}, [], []),
     "tokens.new": ({"name": "second"}, [NEW], []),
+    "tokens.new-with-pins": ({"label": "second"}, [NEW, PASSPHRASE], []),
     "tokens.remove": ({"token": "main"}, [], []),
     "tokens.passphrase": ({"token": "main"}, [PASSPHRASE, NEW], []),
     "tokens.recovery": ({"token": "main"}, [PASSPHRASE], []),
@@ -218,7 +219,7 @@ def test_another_user_manages_nothing_of_ours(
     before = house.client().keys()
     house.peer_uid = 4242
     params = call["params"]
-    if method in ("tokens.new", "tokens.restore"):
+    if method in ("tokens.new", "tokens.new-with-pins", "tokens.restore"):
         params["owner"] = os.getuid()
 
     with pytest.raises((errors.NotFound, errors.NotTheOwner)):

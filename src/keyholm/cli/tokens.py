@@ -2,26 +2,44 @@
 
 import sys
 from argparse import Namespace
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final
 
 from keyholm.cli.output import print_json, table
 from keyholm.cli.parser import add_json, add_passphrase_file
-from keyholm.cli.passphrase import new_passphrase, with_proof
+from keyholm.cli.passphrase import from_file, new_passphrase, with_proof
 from keyholm.cli.passwd import recovery_code, show_recovery_code
 from keyholm.cli.waiting import waiting
 from keyholm.client import Client, connect
+from keyholm.core.errors import BadRequest
 
 if TYPE_CHECKING:
     from keyholm.cli.parser import Subparsers
+
+PIN_WARNING: Final = (
+    "A PIN protects against other programs, since wrong ones are counted. It does not protect\n"
+    "against who copies the disk: a PIN is short, and a copy counts nothing.\n"
+)
 
 
 def add_parser(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser("token", description="Make, list and remove tokens.")
     actions = parser.add_subparsers(prog="keyholm token", required=True, metavar="ACTION")
     new = actions.add_parser("new", description="Make a token, with a recovery code.")
-    new.add_argument("name")
+    new.add_argument("name", metavar="LABEL")
     new.add_argument("--owner", type=int, metavar="UID", help="whose it is; root only")
     new.add_argument("--no-passphrase", action="store_true", help="whoever has its files has it")
+    pins = new.add_argument_group("a token with PINs, for PKCS#11")
+    pins.add_argument("--so-pin-file", metavar="FILE", help="the security officer's PIN")
+    pins.add_argument("--pin-file", metavar="FILE", help="the user's; else the officer gives one")
+    pins.add_argument(
+        "--login",
+        choices=("application", "daemon"),
+        help="who asks for the user's PIN: each program, or keyholm (which is usual)",
+    )
+    pins.add_argument(
+        "--legacy", action="store_true", help="triple DES and raw RSA, for old programs"
+    )
     new.set_defaults(run=run_new)
     listing = actions.add_parser("list", description="List the tokens.")
     listing.set_defaults(run=run_list)
@@ -35,12 +53,41 @@ def add_parser(subparsers: "Subparsers") -> None:
 
 
 def run_new(arguments: Namespace) -> int:
+    if arguments.so_pin_file is not None:
+        return run_new_with_pins(arguments)
+    if arguments.pin_file is not None or arguments.login or arguments.legacy:
+        raise BadRequest(
+            "A token with PINs has one of the security officer, too.",
+            remedy="Give it by --so-pin-file FILE.",
+        )
     with connect() as client:
         code = make_token(client, arguments.name, arguments, owner=arguments.owner)
     if arguments.json:
         print_json({"token": arguments.name, "recovery_code": code})
     elif code:
         show_recovery_code(code)
+    return 0
+
+
+def run_new_with_pins(arguments: Namespace) -> int:
+    if arguments.no_passphrase or arguments.passphrase_file is not None:
+        raise BadRequest("A token has PINs or a passphrase.", remedy="Leave one of them out.")
+    given = {
+        "label": arguments.name,
+        "owner": arguments.owner,
+        "login": arguments.login or "daemon",
+        "legacy": arguments.legacy,
+    }
+    with ExitStack() as stack, connect() as client:
+        files = [file for file in (arguments.so_pin_file, arguments.pin_file) if file is not None]
+        pins = [stack.enter_context(from_file(file)).view for file in files]
+        with waiting("Making the token"):
+            made = client.call("tokens.new-with-pins", given, secrets=pins)
+    sys.stderr.write(PIN_WARNING)
+    if arguments.json:
+        print_json({"token": made["name"], "label": arguments.name})
+    else:
+        print(f"The token {made['name']} is there.")
     return 0
 
 

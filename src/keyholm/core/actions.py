@@ -11,7 +11,7 @@ from keyholm.core.model import Attributes, Key, NewKey, NewObject, Object
 from keyholm.core.policy import Policy
 from keyholm.core.secret import Secret
 from keyholm.core.session import Role
-from keyholm.core.store import Handover, Store, Token
+from keyholm.core.store import Handover, NewPins, Store, Token
 from keyholm.wire.ssh.private_keys import Private
 
 
@@ -145,6 +145,16 @@ class MakeToken:
 
 
 @dataclass(frozen=True, slots=True)
+class MakePinToken:
+    """A token with PINs, as PKCS#11 has them; its name is made of its label."""
+
+    store: Store
+    label: str
+    owner: int
+    pins: NewPins
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveToken:
     token: Token
 
@@ -249,6 +259,7 @@ Action = (
     | Unlock
     | Lock
     | MakeToken
+    | MakePinToken
     | RemoveToken
     | ChangePassphrase
     | AddRecoveryCode

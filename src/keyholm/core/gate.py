@@ -584,7 +584,11 @@ class Gate:
                 raise KeyNotFound("There is no such token for you.")
             raise NotTheOwner(f"{token.label} belongs to uid {token.owner}.")
         match action:
-            case actions.MakeToken(owner=owner) | actions.Restore(owner=owner):
+            case (
+                actions.MakeToken(owner=owner)
+                | actions.MakePinToken(owner=owner)
+                | actions.Restore(owner=owner)
+            ):
                 if caller.uid not in (0, owner):
                     raise NotTheOwner("Only root makes tokens for others.")
             case actions.InitPin(opened) if _role(caller, opened) is not Role.OFFICER:

@@ -66,6 +66,9 @@ def detail(action: actions.Action) -> dict[str, str]:
             return {"policy": policy_hash(policy)}
         case actions.MakeToken(_, token, owner):
             return {"token": token, "owner": str(owner)}
+        case actions.MakePinToken(_, token, owner, pins):
+            login = "application" if pins.application_login else "daemon"
+            return {"token": token, "owner": str(owner), "login": login}
         case actions.Restore(_, _, _, token, owner):
             return {"token": token, "owner": str(owner)}
         case actions.RemoveSlot(_, _, slot):

@@ -127,6 +127,11 @@ def _make_token(gate: "Gate", action: actions.MakeToken) -> Token:
     return store.make_token(action.name, action.owner, action.passphrase)
 
 
+def _make_pin_token(gate: "Gate", action: actions.MakePinToken) -> Token:
+    store = ability(action.store, MakesTokens)
+    return store.make_pin_token(action.label, action.owner, action.pins)
+
+
 def _remove_token(gate: "Gate", action: actions.RemoveToken) -> None:
     store = gate.inventory.store(action.token.store)
     ability(store, MakesTokens).remove_token(action.token)
@@ -201,6 +206,7 @@ PERFORM: Final[dict[type, Callable[["Gate", Any], object]]] = {
     actions.Unlock: _unlock,
     actions.Lock: _lock,
     actions.MakeToken: _make_token,
+    actions.MakePinToken: _make_pin_token,
     actions.RemoveToken: _remove_token,
     actions.ChangePassphrase: _change_passphrase,
     actions.AddRecoveryCode: _add_recovery_code,

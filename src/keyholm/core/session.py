@@ -6,6 +6,10 @@ A door whose protocol has logins (PKCS#11) gives all connections of one applicat
 
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
+from typing import Final
+
+SHORTEST_PIN: Final = 4  # bytes
+LONGEST_PIN: Final = 255
 
 
 @unique

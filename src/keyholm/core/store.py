@@ -188,11 +188,16 @@ class HasPins(ABC):
     def application_login(self) -> bool:
         """Whether programs ask for the PIN themselves, as they always did."""
 
+    @property
+    @abstractmethod
+    def legacy(self) -> bool:
+        """Whether it takes what only old programs want: triple DES and raw RSA."""
+
     @abstractmethod
     def pin_state(self, role: Role) -> PinState: ...
     @abstractmethod
     def check_pin(self, role: Role, pin: Secret) -> None:
-        """Counted before it is compared. Opens the token where it is locked.
+        """Counted before it is compared. The user's opens the token where it is locked.
 
         Raises `PinIncorrect`, `PinLocked`, `PinNotSet`."""
 
@@ -200,8 +205,8 @@ class HasPins(ABC):
     def set_pin(self, role: Role, old: Secret, new: Secret) -> None: ...
     @abstractmethod
     def init_pin(self, new: Secret) -> None:
-        """The officer, whose login the gate asked for and which opened the token, gives the
-        user a PIN; that also opens one that was locked. Raises `PinUnsuitable`."""
+        """The officer, whose login the gate asked for, gives the user a PIN; that also opens
+        one that was locked. Raises `PinUnsuitable`, `LoginNeeded`."""
 
     @abstractmethod
     def init_token(self, officer_pin: Secret, label: str) -> None:
@@ -311,4 +316,18 @@ class MakesTokens(ABC):
     @abstractmethod
     def make_token(self, name: str, owner: int, passphrase: Secret | None) -> Token: ...
     @abstractmethod
+    def make_pin_token(self, label: str, owner: int, pins: "NewPins") -> Token:
+        """Its name is made of its label."""
+
+    @abstractmethod
     def remove_token(self, token: Token) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class NewPins:
+    """The PINs of a token that is to be made."""
+
+    officer: Secret
+    user: Secret | None  # else the officer gives one later
+    application_login: bool
+    legacy: bool = False

@@ -25,9 +25,14 @@ from keyholm.core.errors import (
     KeyholmError,
     KeyNotFound,
     LimitExceeded,
+    LoginNeeded,
     MechanismUnsupported,
     NotExportable,
     PassphraseIncorrect,
+    PinIncorrect,
+    PinLocked,
+    PinNotSet,
+    PinUnsuitable,
     TokenLocked,
 )
 from keyholm.core.mechanisms import Message
@@ -43,6 +48,7 @@ from keyholm.core.model import (
 )
 from keyholm.core.policy import OPEN, Confirm, Policy, policy_hash
 from keyholm.core.secret import Secret
+from keyholm.core.session import Role
 from keyholm.core.store import (
     BacksUp,
     Change,
@@ -52,10 +58,13 @@ from keyholm.core.store import (
     Exports,
     Generates,
     Handover,
+    HasPins,
     HasSlots,
     HoldsObjects,
     Imports,
     MakesTokens,
+    NewPins,
+    PinState,
     Restores,
     Signs,
     Store,
@@ -68,6 +77,8 @@ from keyholm.wire.ssh import keys
 from keyholm.wire.ssh.private_keys import read_file
 
 PASSPHRASE: Final = b"correct horse"
+OFFICER_PIN: Final = b"so: 87654321"
+USER_PIN: Final = b"1234"
 MESSAGE: Final = Message(b"what is signed")
 CONFIRMED: Final = Policy(confirm=Confirm(asked=True))
 QUICK: Final = tuple(a for a in Algorithm if a not in (Algorithm.RSA_3072, Algorithm.RSA_4096))
@@ -437,6 +448,139 @@ class StoreContract(ABC):
             with refused(BadRequest):
                 token.remove_slot(passphrase, token.slots()[0].name)
 
+    # --- PINs --------------------------------------------------------------------------
+
+    @contextmanager
+    def pins(self, *, application: bool = True) -> Iterator[Any]:
+        """A token with PINs; none where the store makes no such tokens."""
+        with self.opened() as store:
+            if not isinstance(store, MakesTokens):
+                yield None
+                return
+            with secret(OFFICER_PIN) as officer, secret(USER_PIN) as user:
+                pins = NewPins(officer, user, application)
+                yield store.make_pin_token("ein Token mit Übung", 1000, pins)
+
+    def test_the_users_pin_opens_and_the_officers_does_not(self) -> None:
+        with self.pins() as token:
+            if not token:
+                return
+            assert (token.locked, token.label) == (True, "ein Token mit Übung")
+            assert (token.application_login, token.legacy) == (True, False)
+            check_pin(token, Role.OFFICER, OFFICER_PIN)
+            assert token.locked
+            for _ in range(2):
+                check_pin(token, Role.USER, USER_PIN)
+                assert not token.locked
+            token.generate(NewKey("a key", Algorithm.ED25519), OPEN)
+            token.lock()
+            for role, pin in ((Role.USER, OFFICER_PIN), (Role.OFFICER, USER_PIN)):
+                with refused(PinIncorrect):
+                    check_pin(token, role, pin)
+            assert token.locked
+
+    def test_wrong_pins_are_counted_whether_it_is_open_or_not(self) -> None:
+        with self.pins() as token:
+            if not token:
+                return
+            for is_open in (False, True):
+                for role, right in ((Role.OFFICER, OFFICER_PIN), (Role.USER, USER_PIN)):
+                    if is_open:
+                        check_pin(token, role, right)
+                    tries = token.pin_state(role).tries
+                    assert token.pin_state(role) == PinState(True, tries, tries)
+                    for left, wrong in ((tries - 1, b""), (tries - 2, b"x" * 300)):
+                        with refused(PinIncorrect):
+                            check_pin(token, role, wrong)
+                        assert token.pin_state(role) == PinState(True, left, tries)
+                    check_pin(token, role, right)
+                    assert token.pin_state(role) == PinState(True, tries, tries)
+
+    def test_a_locked_pin_is_locked_for_the_right_one_until_the_officer_gives_another(
+        self,
+    ) -> None:
+        with self.pins() as token:
+            if not token:
+                return
+            for _ in range(token.pin_state(Role.USER).tries):
+                with refused(PinIncorrect):
+                    check_pin(token, Role.USER, b"wrong")
+            for pin in (USER_PIN, b"wrong"):
+                with refused(PinLocked):
+                    check_pin(token, Role.USER, pin)
+                with refused(PinLocked), secret(pin) as typed:
+                    token.unlock(typed)
+            assert token.locked
+            with refused(LoginNeeded), secret(b"brand new") as new:
+                token.init_pin(new)
+            check_pin(token, Role.OFFICER, OFFICER_PIN)
+            with secret(b"brand new") as new:
+                token.init_pin(new)
+            with refused(PinIncorrect):
+                check_pin(token, Role.USER, USER_PIN)
+            check_pin(token, Role.USER, b"brand new")
+            assert not token.locked
+
+    def test_pins_are_changed_by_those_who_know_them(self) -> None:
+        with self.pins() as token:
+            if not token:
+                return
+            for is_open in (False, True):
+                for role, old in ((Role.USER, USER_PIN), (Role.OFFICER, OFFICER_PIN)):
+                    if is_open:
+                        check_pin(token, role, old)
+                    with secret(b"another") as new, secret(b"wrong") as wrong, secret(old) as right:
+                        with refused(PinIncorrect):
+                            token.set_pin(role, wrong, new)
+                        token.set_pin(role, right, new)
+                        with refused(PinIncorrect):
+                            check_pin(token, role, old)
+                        check_pin(token, role, b"another")
+                        token.set_pin(role, new, right)
+                        token.lock()
+                        check_pin(token, role, old)
+                        token.lock()
+
+    def test_a_pin_that_is_too_short_or_too_long_is_not_taken(self) -> None:
+        with self.pins() as token:
+            if not token:
+                return
+            check_pin(token, Role.OFFICER, OFFICER_PIN)
+            for bad in (b"", b"123", b"x" * 256):
+                with secret(bad) as new, secret(USER_PIN) as old:
+                    with refused(PinUnsuitable):
+                        token.set_pin(Role.USER, old, new)
+                    with refused(PinUnsuitable):
+                        token.init_pin(new)
+            check_pin(token, Role.USER, USER_PIN)
+
+    def test_an_emptied_token_has_its_officer_and_nothing_else(self) -> None:
+        with self.pins() as token:
+            if not token:
+                return
+            check_pin(token, Role.USER, USER_PIN)
+            fill(token, Algorithm.ED25519)
+            for new in new_objects():
+                token.create_object(new, OPEN)
+            with secret(b"wrong") as pin, refused(PinIncorrect):
+                token.init_token(pin, "new")
+            with secret(OFFICER_PIN) as pin:
+                with refused(BadRequest):
+                    token.init_token(pin, "x" * 33)
+                assert len(listed(token)) == 1
+                token.init_token(pin, "new")
+            assert (token.label, token.locked) == ("new", True)
+            assert (listed(token), list(token.objects())) == ([], [])
+            assert not token.pin_state(Role.USER).is_set
+            with refused(PinNotSet):
+                check_pin(token, Role.USER, USER_PIN)
+            check_pin(token, Role.OFFICER, OFFICER_PIN)
+            with secret(b"brand new") as pin:
+                token.init_pin(pin)
+            check_pin(token, Role.USER, b"brand new")
+            fill(token, Algorithm.ED25519)
+            assert len(listed(token)) == 1
+
     # --- tokens ------------------------------------------------------------------------
 
     def test_a_backup_brings_everything_back(self) -> None:
@@ -530,6 +674,15 @@ def one_of_each(token: Token) -> Iterator[Key]:
                 assert not isinstance(private.public, OFFERED), "a kind that every store takes"
     else:
         yield from (fill(token, algorithm) for algorithm in QUICK)
+
+
+def secret(data: bytes) -> Secret:
+    return Secret.of(data)
+
+
+def check_pin(token: HasPins, role: Role, pin: bytes) -> None:
+    with secret(pin) as typed:
+        token.check_pin(role, typed)
 
 
 def new_objects() -> list[NewObject]:

@@ -107,6 +107,14 @@ METHODS: Final[Mapping[str, Method]] = {
         "Make a token; without a passphrase whoever has its files has its keys.",
         secrets=("[its passphrase]",),
     ),
+    "tokens.new-with-pins": Method(
+        tokens.new_with_pins,
+        schema.NewPinToken,
+        schema.MadeToken,
+        Needs.MANAGEMENT,
+        "Make a token with PINs, as PKCS#11 has them; its name is made of its label.",
+        secrets=("the security officer's PIN", "[the user's PIN]"),
+    ),
     "tokens.remove": Method(
         tokens.remove,
         schema.TokenName,

@@ -5,7 +5,7 @@ generated from them. Fields are added, never renamed or given another sense. A s
 never among them: secrets and long blobs follow the JSON as raw bytes.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -146,6 +146,17 @@ class SlotName(Shape):
 class NewToken(Shape):
     name: str
     owner: int | None = None  # else the caller; only root makes tokens for others
+
+
+class NewPinToken(Shape):
+    label: str
+    owner: int | None = None  # else the caller; only root makes tokens for others
+    login: Literal["application", "daemon"] = "daemon"  # who asks for the user's PIN
+    legacy: bool = False  # triple DES and raw RSA, for old programs
+
+
+class MadeToken(Answer):
+    name: str
 
 
 class Restored(Shape):

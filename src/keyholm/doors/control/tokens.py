@@ -1,11 +1,11 @@
 """The methods about tokens: unlock, lock, new, remove, passphrases, backups."""
 
-from typing import Final
+from typing import Final, cast
 
 from keyholm.core import actions
 from keyholm.core.errors import BadRequest, TokenNotFound
 from keyholm.core.secret import Secret
-from keyholm.core.store import HasSlots, Token, Unlocks
+from keyholm.core.store import HasSlots, NewPins, Token, Unlocks
 from keyholm.doors.control import schema
 from keyholm.doors.control.exchange import Request, Result
 
@@ -18,6 +18,7 @@ def token_named(request: Request, name: str) -> Token:
     tokens = request.gate.tokens(request.caller)
     if name:
         found = [t for t in tokens if name in (t.name, f"{t.store}/{t.name}")]
+        found = found or [t for t in tokens if name == t.label]
     else:
         found = [t for t in tokens if isinstance(t, HasSlots) and t.owner == request.caller.uid]
         found = [t for t in found if t.name == USUAL] or found
@@ -57,6 +58,20 @@ def new(request: Request) -> schema.Done:
     action = actions.MakeToken(store, params.name, _owner(request), request.secret())
     request.gate.manage(request.caller, action)
     return schema.Done()
+
+
+def new_with_pins(request: Request) -> schema.MadeToken:
+    params: schema.NewPinToken = request.params
+    store = request.gate.inventory.store(STORE)
+    pins = NewPins(
+        request.needed("the officer's PIN"),
+        request.secret(1),
+        params.login == "application",
+        params.legacy,
+    )
+    action = actions.MakePinToken(store, params.label, _owner(request), pins)
+    made = cast(Token, request.gate.manage(request.caller, action))
+    return schema.MadeToken(name=made.name)
 
 
 def _owner(request: Request) -> int:

@@ -91,10 +91,12 @@ class Said:
 class Entries:
     """What is listed may be read by all; the rest wants `unlock` first."""
 
-    def __init__(self, place: Path, store: str, token: str) -> None:
+    def __init__(self, place: Path, store: str, token: str, *, former: str = "") -> None:
         self.folder = Folder(place / folder.NAME)
         self.journal = Journal(place / journal.NAME)
         self._store, self._token = store, token
+        self._former = former  # what was here before it was emptied: its files count no longer
+        self._is_former = False
         self.said = Said({}, set(), {})
         self.header = 0  # the generation of token.json, to be told with the next line
         self.damage: list[str] = []  # of the journal and of the folder
@@ -111,7 +113,7 @@ class Entries:
 
     def open(self) -> tuple[Line, ...]:
         """What the journal says, nothing of which is verified, and its lines."""
-        self.damage, self.bad = [], {}
+        self.damage, self.bad, self._is_former = [], {}, False
         try:
             files.check_folder(self.folder.path)
         except KeyholmError as error:
@@ -123,6 +125,10 @@ class Entries:
             self.said = Said({}, set(), {})
             return ()
         lines = contents.lines
+        if lines and self._former and _begins(lines[0].record, self._former):
+            self._is_former = True
+            self.said = Said.by(())
+            return ()
         path = self.journal.path
         if contents.ending is Ending.ALTERED:
             self.damage.append(f"The end of line {len(lines)} of {path} was altered.")
@@ -136,6 +142,9 @@ class Entries:
         """Verify what was shown. `mending.mend` then looks at the files."""
         self._keys = keys
         lines = self.open()
+        if self._is_former:
+            self._sweep(keys)
+            lines = self.open()
         wrong = set(journal.altered(lines, keys.journal))
         wrong |= {number for number, line in enumerate(lines, 1) if not _holds(line.record)}
         self.damage += [
@@ -146,6 +155,12 @@ class Entries:
         )
         if self.damage:
             self.journal.spoil()
+
+    def _sweep(self, keys: Subkeys) -> None:
+        """Of what was here before; its journal last, which says that there is something."""
+        for path in self.folder.every():
+            files.wipe(path)
+        self.journal.rewrite([Begin(self._token, self.header)], keys.journal)
 
     def lock(self) -> None:
         self._keys = None
@@ -268,6 +283,10 @@ class Entries:
         # A file that could not be wiped must not look like one that nobody knows of.
         for name in said.removed & seen.keys.keys():
             yield Remove(name)
+
+
+def _begins(record: Record | None, token: str) -> bool:
+    return isinstance(record, Begin) and record.token == token
 
 
 def _holds(record: Record | None) -> bool:

@@ -43,6 +43,12 @@ class Folder:
     def new(self, name: str, generation: int) -> Path:
         return self.path / f"{name}.{generation}{SUFFIX}{files.NEW}"
 
+    def every(self) -> list[Path]:
+        """Whatever is called as a key's file is."""
+        seen = self.scan()
+        old = [self.key(name, each) for name, all_ in seen.keys.items() for each in all_]
+        return old + [self.new(name, each) for name, all_ in seen.new.items() for each in all_]
+
     def scan(self) -> Seen:
         """Raises `KeyholmError` where the folder cannot be read."""
         files.check_folder(self.path)

@@ -33,9 +33,18 @@ FORMAT: Final = 2
 MAX_FILE: Final = 64 * 1024
 MAX_SLOTS: Final = 16
 HEX: Final = 64
+APPLICATION: Final = "application"
+DAEMON: Final = "daemon"
 
 
-class Header(msgspec.Struct, frozen=True, tag_field="magic", tag=MAGIC, forbid_unknown_fields=True):
+class Header(
+    msgspec.Struct,
+    frozen=True,
+    tag_field="magic",
+    tag=MAGIC,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+):
     store: str  # uuid
     token: str  # uuid
     name: str
@@ -43,11 +52,19 @@ class Header(msgspec.Struct, frozen=True, tag_field="magic", tag=MAGIC, forbid_u
     owner: int
     created: float
     slots: tuple[KeySlot, ...]
-    format: int = FORMAT
+    format: int
+    label: str = ""  # where it is another than the name
+    login: str = ""  # of a token with PINs: who asks for them, "application" or "daemon"
+    legacy: bool = False  # takes triple DES and raw RSA
+    former: str = ""  # uuid of what was here before, whose files are to be removed yet
 
     @property
     def guarded(self) -> bool:
         return all(slot.kind != "none" for slot in self.slots)
+
+    @property
+    def has_pins(self) -> bool:
+        return bool(self.login)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +144,8 @@ def parse(content: bytes, path: Path) -> Written:
             slot.check()
     except ValueError as error:
         raise _damaged(path, str(error)) from error
+    if header.login not in ("", APPLICATION, DAEMON):
+        raise _damaged(path, "nobody knows who asks for its PIN")
     if not 0 < len(header.slots) <= MAX_SLOTS:
         raise _damaged(path, f"it has {len(header.slots)} slots")
     return replace(written, header=header)
@@ -136,7 +155,7 @@ class _Kind(msgspec.Struct, frozen=True, tag_field="magic", tag=MAGIC):
     format: int
 
 
-_EMPTY: Final = Header("", "", "", 0, 0, 0.0, ())
+_EMPTY: Final = Header("", "", "", 0, 0, 0.0, (), FORMAT)
 
 
 def _damaged(path: Path, how: str) -> StoreDamaged:

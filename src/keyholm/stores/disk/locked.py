@@ -1,6 +1,5 @@
 """The lock of a token: its header with the unlock slots, and its KEK while it is open."""
 
-import hmac
 import threading
 import time
 from abc import abstractmethod
@@ -21,16 +20,18 @@ from keyholm.core.errors import (
 from keyholm.core.model import Key, Object
 from keyholm.core.secret import Secret
 from keyholm.core.store import Change, Event, HasSlots, Slot
-from keyholm.stores.disk import crypto, files, header, journal, recovery, slots
+from keyholm.stores.disk import files, header, journal, recovery, slots
 from keyholm.stores.disk.cost import Cost
 from keyholm.stores.disk.crypto import Subkeys
 from keyholm.stores.disk.entry import STORE
 from keyholm.stores.disk.header import Header, Written
 from keyholm.stores.disk.slots import KeySlot, Slots
+from keyholm.stores.disk.verifier import Verifier
 from keyholm.stores.software.security_keys import SkSign
 from keyholm.stores.software.shield import Shield
 
 What = Key | Object | None
+_NEEDED: Final = (slots.PASSPHRASE, slots.PIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +63,16 @@ class _Open:
 class LockedToken(HasSlots):
     store: Final = STORE
 
-    def __init__(self, place: Path, settings: Settings, tell: Callable[[Event], None]) -> None:
+    def __init__(
+        self, place: Path, found: header.Found, settings: Settings, tell: Callable[[Event], None]
+    ) -> None:
         self.place, self.settings, self._tell = place, settings, tell
-        self.name = self.label = place.name
+        self.name = place.name
         self.accepted_uids: frozenset[int] = frozenset()  # the configuration says who
         self.lock_ = threading.RLock()
         self.closed = False
         self._open: _Open | None = None
-        self._verifier: tuple[Secret, bytes] | None = None
-        found = header.find(place)
+        self._verifier: Verifier | None = None
         self._copies = found
         self.header_damage = list(found.damage)
         self._header = found.newest.header if found.newest else _unreadable(place)
@@ -84,6 +86,15 @@ class LockedToken(HasSlots):
     @property
     def owner(self) -> int:
         return self._header.owner
+
+    @property
+    def label(self) -> str:
+        return self._header.label or self.name
+
+    @property
+    def legacy(self) -> bool:
+        """Whether it takes what only old programs want: triple DES and raw RSA."""
+        return self._header.legacy
 
     @property
     def uuid(self) -> str:
@@ -221,20 +232,16 @@ class LockedToken(HasSlots):
 
     def _is_remembered(self, passphrase: Secret) -> bool:
         with self.lock_:
-            if self._verifier is None:
-                return False
-            key, right = self._verifier
-            return hmac.compare_digest(_keyed(key, passphrase), right)
+            return self._verifier is not None and self._verifier.fits(passphrase)
 
     def _remember(self, passphrase: Secret) -> None:
         self._forget_passphrase()
-        key = Secret.random(crypto.KEY)
-        self._verifier = (key, _keyed(key, passphrase))
+        self._verifier = Verifier(passphrase)
 
     def _forget_passphrase(self) -> None:
         was, self._verifier = self._verifier, None
         if was is not None:
-            was[0].close()
+            was.close()
 
     # --- slots -------------------------------------------------------------------------
 
@@ -260,8 +267,10 @@ class LockedToken(HasSlots):
             kept = tuple(each for each in self._header.slots if each.name != slot)
             if len(kept) == len(self._header.slots):
                 raise BadRequest(f"The token {self.name!r} has no slot {slot!r}.")
-            if not any(each.kind == slots.PASSPHRASE for each in kept):
-                raise BadRequest("The last passphrase of a token is changed, not removed.")
+            if any(each.kind in _NEEDED for each in self._header.slots if each.name == slot):
+                raise BadRequest(
+                    "The last passphrase of a token is changed, not removed; its PINs as well."
+                )
             self._write_slots(kept)
 
     def _proven(self, passphrase: Secret) -> Secret:
@@ -285,16 +294,18 @@ class LockedToken(HasSlots):
             self._write_header(format=header.FORMAT)
 
     def _write_header(self, **changes: object) -> None:
-        changed = msgspec.structs.replace(
-            self._header, generation=self._header.generation + 1, **changes
-        )
-        opened = self.opened()
-        written = header.sealed(changed, opened.keys.header)
+        self._write_header_by(self.opened().keys, **changes)
+
+    def _write_header_by(self, keys: Subkeys, **changes: object) -> None:
+        generation = self._header.generation + 1
+        changed = msgspec.structs.replace(self._header, generation=generation, **changes)
+        written = header.sealed(changed, keys.header)
         header.write(self.place, written)
         self._header = changed
         self._copies = header.Found((written, written), ())
-        self._open = _Open(opened.kek, opened.keys, written)
-        self._header_written(changed.generation)
+        if self._open is not None:
+            self._open = _Open(self._open.kek, self._open.keys, written)
+        self._header_written(generation)
 
     @abstractmethod
     def _header_written(self, generation: int) -> None: ...
@@ -303,10 +314,6 @@ class LockedToken(HasSlots):
         self._tell(Event(self.store, self.name, change, before, after))
 
 
-def _keyed(key: Secret, passphrase: Secret) -> bytes:
-    return hmac.digest(key.view, passphrase.view, "sha256")
-
-
 def _unreadable(place: Path) -> Header:
     """What is known of a token whose header cannot be read: that it is there."""
-    return Header("", "", "", 0, place.stat().st_uid, 0.0, ())
+    return Header("", "", "", 0, place.stat().st_uid, 0.0, (), header.FORMAT)

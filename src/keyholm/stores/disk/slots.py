@@ -1,6 +1,7 @@
 """Unlock slots, as LUKS has them: each holds the token's KEK, wrapped in its own way.
 
 passphrase   argon2id of it
+pin          argon2id of it; its tries are counted (`pin_token`)
 recovery     HKDF of a printed code of 128 bits, which nobody can guess
 none         the KEK in the clear: a throw-away token, which protects nothing
 """
@@ -23,6 +24,7 @@ from keyholm.wire.codec import STRING
 PASSPHRASE: Final = "passphrase"
 RECOVERY: Final = "recovery"
 NONE: Final = "none"
+PIN: Final = "pin"
 MAX_PASSPHRASE: Final = 4096
 
 
@@ -45,6 +47,9 @@ class Clear(msgspec.Struct, frozen=True, tag_field="kdf", tag="none"):
     pass
 
 
+_BY: Final = {PASSPHRASE: Argon2id, PIN: Argon2id, RECOVERY: Hkdf, NONE: Clear}
+
+
 class KeySlot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     kind: str
@@ -53,6 +58,8 @@ class KeySlot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def check(self) -> None:
         """Raises `ValueError` where no KEK can come of it."""
+        if not isinstance(self.by, _BY.get(self.kind, Clear | Hkdf | Argon2id)):
+            raise ValueError(f"the slot {self.name!r} is none of kind {self.kind!r}")
         is_clear = isinstance(self.by, Clear)
         if len(self.wrapped) != (crypto.KEY if is_clear else crypto.WRAPPED):
             raise ValueError(f"the slot {self.name!r} has {len(self.wrapped)} bytes")
@@ -77,42 +84,56 @@ class Slots:
 
     def for_passphrase(self, passphrase: Secret, kek: Secret) -> KeySlot:
         check_passphrase(passphrase)
+        return self._stretched(PASSPHRASE, PASSPHRASE, passphrase, kek)
+
+    def for_pin(self, name: str, pin: Secret, kek: Secret) -> KeySlot:
+        return self._stretched(name, PIN, pin, kek)
+
+    def _stretched(self, name: str, kind: str, typed: Secret, kek: Secret) -> KeySlot:
         cost = self._cost
         by = Argon2id(os.urandom(crypto.SALT), cost.passes, cost.memory, cost.lanes)
-        with crypto.stretch(passphrase, by.salt, cost) as key:
-            return self._made(PASSPHRASE, by, key, kek)
+        with crypto.stretch(typed, by.salt, cost) as key:
+            return self._made(name, kind, by, key, kek)
 
     def for_code(self, code: Secret, kek: Secret) -> KeySlot:
         by = Hkdf(os.urandom(crypto.SALT))
         with crypto.subkey(code, by.salt, RECOVERY) as key:
-            return self._made(RECOVERY, by, key, kek)
+            return self._made(RECOVERY, RECOVERY, by, key, kek)
 
     def in_the_clear(self, kek: Secret) -> KeySlot:
         return KeySlot(NONE, NONE, Clear(), bytes(kek.view))
 
-    def _made(self, kind: str, by: Argon2id | Hkdf, key: Secret, kek: Secret) -> KeySlot:
-        return KeySlot(kind, kind, by, crypto.wrap(key, kek, self._bound(kind, kind, by)))
+    def _made(self, name: str, kind: str, by: Argon2id | Hkdf, key: Secret, kek: Secret) -> KeySlot:
+        return KeySlot(name, kind, by, crypto.wrap(key, kek, self._bound(name, kind, by)))
 
     def open(self, slots: Sequence[KeySlot], typed: Secret) -> Secret:
         """The KEK. A recovery code is tried first, since that costs nothing.
 
         Raises `PassphraseIncorrect`, `TokenBusy`, `StoreDamaged`.
         """
-        code = recovery.typed(typed)
-        if code is not None:
-            with code:
-                kek = self._try(slots, Hkdf, code)
-            if kek is not None:
-                return kek
-        if 0 < len(typed) <= MAX_PASSPHRASE and (kek := self._try(slots, Argon2id, typed)):
+        if kek := self.open_by_code(slots, typed):
+            return kek
+        if 0 < len(typed) <= MAX_PASSPHRASE and (kek := self._try(slots, PASSPHRASE, typed)):
             return kek
         raise PassphraseIncorrect(
             "The passphrase is wrong.", remedy="Try again, or use the recovery code."
         )
 
-    def _try(self, slots: Sequence[KeySlot], kind: type, secret: Secret) -> Secret | None:
+    def open_by_code(self, slots: Sequence[KeySlot], typed: Secret) -> Secret | None:
+        """The KEK, where `typed` is a recovery code that opens one of them."""
+        code = recovery.typed(typed)
+        if code is None:
+            return None
+        with code:
+            return self._try(slots, RECOVERY, code)
+
+    def open_by_pin(self, slot: KeySlot, pin: Secret) -> Secret | None:
+        """The KEK, where it is the PIN of this slot. Raises `TokenBusy`, `StoreDamaged`."""
+        return self._try((slot,), PIN, pin)
+
+    def _try(self, slots: Sequence[KeySlot], kind: str, secret: Secret) -> Secret | None:
         for slot in slots:
-            if not isinstance(slot.by, kind):
+            if slot.kind != kind:
                 continue
             try:
                 with self._slot_key(slot, secret) as key:
@@ -126,7 +147,7 @@ class Slots:
         if isinstance(slot.by, Argon2id):
             costs.check(slot.by.cost, self._floor, f"The slot {slot.name!r}")
             return crypto.stretch(secret, slot.by.salt, slot.by.cost)
-        assert isinstance(slot.by, Hkdf)  # noqa: S101 - `_try` asks for these two
+        assert isinstance(slot.by, Hkdf)  # noqa: S101 - `check` looked
         return crypto.subkey(secret, slot.by.salt, RECOVERY)
 
     def _bound(self, name: str, kind: str, by: Argon2id | Hkdf | Clear) -> bytes:

@@ -2,16 +2,14 @@
 
 store.json            magic, format and uuid
 lock                  held by the one process that may write
-tokens/NAME/          token.json, token.json.copy, journal, keys/
+tokens/NAME/          token.json, token.json.copy, journal, keys/; with PINs: pins, pins.copy
 tokens/.NAME.new      a token that is being made
 tokens/.NAME.gone     one that is being removed
 """
 
 import os
-import re
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,25 +17,30 @@ from typing import Final
 
 from keyholm.core.errors import AlreadyExists, BadRequest, KeyholmError, TokenNotFound
 from keyholm.core.secret import Secret
-from keyholm.core.store import Change, Event, Listener, MakesTokens, Restores, Token
+from keyholm.core.store import (
+    Change,
+    Event,
+    Listener,
+    MakesTokens,
+    NewPins,
+    Restores,
+    Token,
+)
 from keyholm.stores.disk import backup as backups
 from keyholm.stores.disk import cost as costs
-from keyholm.stores.disk import crypto, entry, files, folder, header, home
+from keyholm.stores.disk import crypto, entry, files, header, home
 from keyholm.stores.disk.backup import Saved
 from keyholm.stores.disk.cost import Cost
-from keyholm.stores.disk.crypto import Subkeys
-from keyholm.stores.disk.entries import Entries
-from keyholm.stores.disk.header import Header
 from keyholm.stores.disk.journal import Hold
 from keyholm.stores.disk.locked import Settings
-from keyholm.stores.disk.slots import Slots
+from keyholm.stores.disk.making import NAME, New, name_of
+from keyholm.stores.disk.pin_token import PinToken, check_label, check_new
 from keyholm.stores.disk.token import DiskToken
 from keyholm.stores.software import security_keys
 from keyholm.stores.software.security_keys import SkSign
 from keyholm.stores.software.shield import Shield
 
 TOKENS: Final = "tokens"
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 class DiskStore(MakesTokens, Restores):
@@ -89,9 +92,15 @@ class DiskStore(MakesTokens, Restores):
         """One that cannot be opened is named, and the others go on."""
         try:
             files.check_folder(place)
-            self._tokens[place.name] = DiskToken(place, self._settings, self._tell)
+            self._tokens[place.name] = self._opened(place)
         except KeyholmError as error:
             self._damage[place.name] = str(error)
+
+    def _opened(self, place: Path) -> DiskToken:
+        found = header.find(place)
+        has_pins = found.newest is not None and found.newest.header.has_pins
+        kind = PinToken if has_pins else DiskToken
+        return kind(place, found, self._settings, self._tell)
 
     def tokens(self) -> Sequence[DiskToken]:
         return tuple(self._tokens.values())
@@ -125,6 +134,24 @@ class DiskStore(MakesTokens, Restores):
         with backups.open_backup(backup, passphrase, self._settings.floor) as opened:
             return self._make(name, owner, passphrase, opened.keys(), opened.objects())
 
+    def make_pin_token(self, label: str, owner: int, pins: NewPins) -> Token:
+        if not label:
+            raise BadRequest("A token has a label.", remedy="Choose one.")
+        check_label(label)
+        check_new(pins.officer)
+        if pins.user is not None:
+            check_new(pins.user)
+        with self._making, Secret.random(crypto.KEY) as kek:
+            if any(label in (each.label, each.name) for each in self.tokens()):
+                raise AlreadyExists(
+                    f"There is a token {label!r} already.", remedy="Choose another label."
+                )
+            taken = {*self._tokens, *self._damage}
+            new = self._new(name_of(label, taken), owner)
+            token = self._made(new, lambda place: new.with_pins(place, kek, label, pins))
+        self._tell(Event(self.name, token.name, Change.TOKEN_CAME))
+        return token
+
     def _make(
         self,
         name: str,
@@ -135,45 +162,34 @@ class DiskStore(MakesTokens, Restores):
     ) -> Token:
         with self._making, Secret.random(crypto.KEY) as kek:
             self._check_name(name)
-            place, new = self._place / name, self._place / f".{name}.new"
-            _remove_tree(new)
-            try:
-                self._write(new, name, owner, passphrase, kek, saved, objects)
-                new.rename(place)
-                files.sync_folder(self._place)
-            except OSError as error:
-                raise files.failed(place, "made", error) from error
-            finally:
-                _remove_tree(new)
-            token = DiskToken(place, self._settings, self._tell)
+            new = self._new(name, owner)
+            token = self._made(
+                new,
+                lambda place: new.with_passphrase(place, kek, passphrase, saved, objects),
+            )
             if passphrase is not None:
                 token.unlock_by(kek, passphrase)
-            self._tokens[name] = token
         self._tell(Event(self.name, name, Change.TOKEN_CAME))
         return token
 
-    def _write(
-        self,
-        place: Path,
-        name: str,
-        owner: int,
-        passphrase: Secret | None,
-        kek: Secret,
-        saved: Iterable[Saved],
-        objects: Iterable[Hold],
-    ) -> None:
-        store, token = self._home.uuid, str(uuid.uuid4())
-        made = Slots(store, token, cost=self._settings.cost, floor=self._settings.floor)
-        if passphrase is None:
-            slot = made.in_the_clear(kek)
-        else:
-            slot = made.for_passphrase(passphrase, kek)
-        head = Header(store, token, name, 1, owner, self._settings.wall(), (slot,))
-        files.make_folder(place)
-        files.make_folder(place / folder.NAME)
-        with Subkeys(kek, token.encode()) as keys:
-            header.write(place, header.sealed(head, keys.header))
-            Entries(place, store, token).fill(head.generation, keys, saved, objects)
+    def _new(self, name: str, owner: int) -> New:
+        settings = self._settings
+        return New(self._home.uuid, name, owner, settings.wall(), settings.cost, settings.floor)
+
+    def _made(self, new: New, write: Callable[[Path], None]) -> DiskToken:
+        """Whole, or not there."""
+        place, beside = self._place / new.name, self._place / f".{new.name}.new"
+        _remove_tree(beside)
+        try:
+            write(beside)
+            beside.rename(place)
+            files.sync_folder(self._place)
+        except OSError as error:
+            raise files.failed(place, "made", error) from error
+        finally:
+            _remove_tree(beside)
+        token = self._tokens[new.name] = self._opened(place)
+        return token
 
     def remove_token(self, token: Token) -> None:
         with self._making:
@@ -193,7 +209,7 @@ class DiskStore(MakesTokens, Restores):
         self._tell(Event(self.name, token.name, Change.TOKEN_WENT))
 
     def _check_name(self, name: str) -> None:
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise BadRequest(
                 f"{name[:80]!r} cannot be the name of a token.",
                 remedy="Take up to 64 letters, digits, dots, dashes and underscores.",

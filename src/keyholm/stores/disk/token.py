@@ -52,6 +52,7 @@ from keyholm.stores.disk.backup import make as make_backup
 from keyholm.stores.disk.crypto import Subkeys
 from keyholm.stores.disk.entries import Entries
 from keyholm.stores.disk.entry import Facts, Form
+from keyholm.stores.disk.header import Found
 from keyholm.stores.disk.locked import LockedToken, Settings
 from keyholm.stores.disk.objects import KINDS, Objects
 from keyholm.stores.software import keys as software
@@ -82,19 +83,25 @@ class _Held:
 class DiskToken(
     LockedToken, Signs, Generates, Imports, Exports, Destroys, Describes, HoldsObjects, BacksUp
 ):
-    def __init__(self, place: Path, settings: Settings, tell: Callable[[Event], None]) -> None:
-        super().__init__(place, settings, tell)
-        self._entries = Entries(place, self._header.store, self._header.token)
-        self._entries.open()
+    def __init__(
+        self, place: Path, found: Found, settings: Settings, tell: Callable[[Event], None]
+    ) -> None:
+        super().__init__(place, found, settings, tell)
+        self._begin_entries()
         self._held: dict[str, _Held] = {}
         # Names and key ids that there are, and how often: PKCS#11 may have one twice.
         self._names: Counter[str] = Counter()
         self._ids: Counter[str] = Counter()
         self._last_order = 0
-        self._objects = Objects(self.name, self._entries)
         self._checked: tuple[float, list[str]] | None = None
         self._list(verified=False)
         self.unlock_unguarded()
+
+    def _begin_entries(self) -> None:
+        head = self._header
+        self._entries = Entries(self.place, head.store, head.token, former=head.former)
+        self._entries.open()
+        self._objects = Objects(self.name, self._entries)
 
     def keys(self) -> Sequence[Key]:
         with self.lock_:
@@ -139,6 +146,8 @@ class DiskToken(
                 "a former passphrase may open it."
             )
         mending.mend(entries)
+        if self._header.former:
+            self._write_header(former="")  # it was emptied, and a crash came between
         if self._header.generation > entries.said.header:
             self._header_written(self._header.generation)  # a crash came between
         self._checked = None
