@@ -49,6 +49,9 @@ def test_a_request_is_read_as_it_was_written(dialect: Dialect, data: st.DataObje
     request = protocol.decode_request(body)
     assert (request.call, request.values) == (call, written)
     for end in range(len(body)):
+        if call.name == "DigestInit" and not dialect.is_ours and end >= len(body) - 4:
+            # What older versions write is what newer ones do, and four bytes more.
+            continue
         with pytest.raises(Malformed):
             protocol.decode_request(body[:end])
     with pytest.raises(Malformed):
