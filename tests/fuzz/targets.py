@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.fuzz import pkcs11_targets
+
 from keyholm.wire import der
 from keyholm.wire.codec import STRING, Bytes, Codec, Malformed, Reader
 from keyholm.wire.codec import decode as decode_whole
@@ -279,5 +281,10 @@ TARGETS: dict[str, Target] = {
     "sshsig-armoured": Target(_armoured, _data("ed25519.sshsig")),
     "pattern": Target(_pattern, (b"user@host\n*@host,!root@*,?ser@*",)),
     "pkcs11-uri": Target(_uri, (b"pkcs11:token=a%20b;id=%00;slot-id=1;type=cert?pin-value=1",)),
+    "pkcs11-request": Target(pkcs11_targets.request, pkcs11_targets.REQUESTS),
+    "pkcs11-answer": Target(pkcs11_targets.answer, pkcs11_targets.ANSWERS),
+    "pkcs11-hello": Target(pkcs11_targets.hello, pkcs11_targets.HELLOS),
+    "pkcs11-head": Target(pkcs11_targets.head, pkcs11_targets.HEADS),
+    "pkcs11-message-parameter": Target(pkcs11_targets.message_parameter, (pkcs11_targets.MESSAGE,)),
     "der-signature": Target(_der, (der.sequence(der.integer(2**520), der.integer(1)),)),
 }
