@@ -6,9 +6,26 @@ import time
 import pytest
 from tests.wire.ssh import samples
 
-from keyholm.core.errors import KeyholmError, KeyNotFound
-from keyholm.core.mechanisms import EdDsa, Hash, Message, RsaPss
+from keyholm.core.errors import KeyholmError, KeyNotFound, StoreFailed
+from keyholm.core.mechanisms import (
+    AesCmac,
+    AesKeyWrap,
+    Ecdh,
+    Ecdsa,
+    EdDsa,
+    Hash,
+    Hmac,
+    Mechanism,
+    Message,
+    MlDsa,
+    RsaPss,
+    Verb,
+)
+from keyholm.core.model import KeyType, OtherAlgorithm, SecretKey, SecretType
 from keyholm.stores.software import shield as shields
+from keyholm.stores.software import using
+from keyholm.stores.software.generating import generate
+from keyholm.stores.software.material import describe, public_of, value_of
 from keyholm.stores.software.shield import Shield, Shielded
 from keyholm.testing.fakes import Clock
 from keyholm.wire.ssh.private_keys import PrivateEd25519
@@ -142,3 +159,71 @@ def test_a_key_signs_while_it_is_dropped_all_the_time() -> None:
         stop.set()
         dropping.join()
         shield.close()
+
+
+# --- more than signing ---------------------------------------------------------------
+
+
+def test_every_kind_of_key_is_kept_and_used_from_there() -> None:
+    shield = Shield()
+    uses: dict[KeyType, Mechanism] = {
+        OtherAlgorithm.ED448: EdDsa(),
+        OtherAlgorithm.ECDSA_P224: Ecdsa(Hash.SHA256),
+        OtherAlgorithm.SECP256K1: Ecdsa(Hash.SHA256),
+        OtherAlgorithm.ML_DSA_65: MlDsa(),
+        SecretKey(SecretType.GENERIC, 32): Hmac(Hash.SHA256, 32),
+        SecretKey(SecretType.AES, 16): AesCmac(),
+    }
+    for wanted, mechanism in uses.items():
+        made = generate(wanted)
+        with made.material:
+            key = shield.seal_material(made.material)
+        signature = key.sign(mechanism, MESSAGE)
+        verifying = key.begin(Verb.VERIFY, mechanism)
+        verifying.update(MESSAGE.data)
+        verifying.finish(signature)
+        if made.spki:
+            verifying = using.begin(public_of(made.spki), Verb.VERIFY, mechanism)
+            verifying.update(MESSAGE.data)
+            verifying.finish(signature)
+    shield.close()
+
+
+def test_an_operation_goes_on_when_its_key_is_sealed_again() -> None:
+    clock = Clock()
+    shield = Shield(idle=60, clock=clock)
+    with generate(SecretKey(SecretType.AES, 32)).material as material:
+        key = shield.seal_material(material)
+    mechanism = AesKeyWrap(padded=False)
+    running = key.begin(Verb.ENCRYPT, mechanism)
+    running.update(bytes(16))
+    clock.advance(60)
+    assert shield.drop_idle() == 0
+    assert not key.is_hot
+
+    wrapped = running.finish()
+
+    unwrapping = key.begin(Verb.DECRYPT, mechanism)
+    unwrapping.update(wrapped)
+    assert unwrapping.finish() == bytes(16)
+    shield.close()
+
+
+def test_two_keys_agree_and_are_given_out() -> None:
+    shield = Shield()
+    made = [generate(OtherAlgorithm.X25519) for _ in range(2)]
+    keys, points = [], []
+    for each in made:
+        with each.material as material:
+            keys.append(shield.seal_material(material))
+        points.append(public_of(each.spki).public_bytes_raw())
+    with (
+        keys[0].derive(Ecdh(points[1]), 32) as here,
+        keys[1].derive(Ecdh(points[0]), 32) as there,
+    ):
+        assert here == there
+    with keys[0].with_material(value_of) as value:
+        assert describe(value.view).spki == made[0].spki
+    with pytest.raises(StoreFailed):
+        keys[0].with_private(lambda private: private)
+    shield.close()

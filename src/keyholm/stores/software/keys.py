@@ -6,6 +6,7 @@ algorithm makes a new one. Both stores that hold software keys use them.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -177,19 +178,12 @@ def _new_ecdsa(curve: keys.Curve) -> Callable[[], PrivateEcdsa]:
     return new
 
 
-def _new_rsa(bits: int) -> Callable[[], PrivateRsa]:
-    def new() -> PrivateRsa:
-        numbers = rsa.generate_private_key(RSA_EXPONENT, bits).private_numbers()
-        public = keys.Rsa(numbers.public_numbers.e, numbers.public_numbers.n)
-        return PrivateRsa(
-            public,
-            _number(numbers.d),
-            _number(numbers.iqmp),
-            _number(numbers.p),
-            _number(numbers.q),
-        )
-
-    return new
+def generate_rsa(bits: int, exponent: int = RSA_EXPONENT) -> PrivateRsa:
+    numbers = rsa.generate_private_key(exponent, bits).private_numbers()
+    public = keys.Rsa(numbers.public_numbers.e, numbers.public_numbers.n)
+    return PrivateRsa(
+        public, _number(numbers.d), _number(numbers.iqmp), _number(numbers.p), _number(numbers.q)
+    )
 
 
 def _new_composite() -> PrivateMlDsa44Ed25519:
@@ -216,8 +210,8 @@ _GENERATORS: Final[dict[Algorithm, Callable[[], Private]]] = {
     Algorithm.ECDSA_P256: _new_ecdsa(keys.Curve.NISTP256),
     Algorithm.ECDSA_P384: _new_ecdsa(keys.Curve.NISTP384),
     Algorithm.ECDSA_P521: _new_ecdsa(keys.Curve.NISTP521),
-    Algorithm.RSA_2048: _new_rsa(2048),
-    Algorithm.RSA_3072: _new_rsa(3072),
-    Algorithm.RSA_4096: _new_rsa(4096),
+    Algorithm.RSA_2048: partial(generate_rsa, 2048),
+    Algorithm.RSA_3072: partial(generate_rsa, 3072),
+    Algorithm.RSA_4096: partial(generate_rsa, 4096),
     Algorithm.MLDSA44_ED25519: _new_composite,
 }

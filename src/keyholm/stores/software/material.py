@@ -97,7 +97,7 @@ def kept(pkcs8: memoryview) -> tuple[Material, Described]:
     if described.private is not None:
         return Material(Form.SSH, plain_form(described.private)), described
     # Written anew, so that nothing stays in it that nobody looked at, such as attributes.
-    return Material(Form.PKCS8, _written(key)), described
+    return Material(Form.PKCS8, written(key)), described
 
 
 def _described(key: Any) -> Described:
@@ -227,10 +227,18 @@ def pkcs8_of(material: Material) -> Secret:
     key = loaded(material)
     if material.shape is not Form.SSH or isinstance(key, software.CompositeKey):
         raise AlgorithmUnsupported("There is no PKCS#8 form of this key.")
-    return _written(key)
+    return written(key)
 
 
-def _written(key: Any) -> Secret:
+def value_of(material: Material) -> Secret:
+    """The key as it leaves: a secret key as it is, a private key as PKCS#8."""
+    if isinstance(material.shape, SecretType):
+        return Secret.of(material.secret.view)
+    return pkcs8_of(material)
+
+
+def written(key: Any) -> Secret:
+    """A loaded private key as PKCS#8."""
     # These bytes stay in Python's heap until it is used again: cryptography writes nowhere else.
     return Secret.of(key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
 
