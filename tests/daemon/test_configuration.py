@@ -10,12 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyholm.core.errors import BadConfiguration
+from keyholm.core.model import Kind
 from keyholm.daemon.configuration import (
     BOUNDS,
     Access,
     Configuration,
     Durability,
     PrompterName,
+    Selected,
+    VisibleDoor,
     check,
     paths,
     read,
@@ -27,6 +30,13 @@ EVERYTHING = """
 uids = [1000, 1001]
 [tokens.main]
 uids = [1001]
+[[visible]]
+exe = "ssh"
+door = "agent"
+hide = {names = ["ci-*"]}
+[[visible]]
+exe = ["/usr/bin/openssl", "nginx"]
+only = {algorithms = ["rsa-*", "rsa-5000"], tokens = ["disk/main"], kinds = ["private"]}
 [trail]
 durability = "durable"
 segment_mib = 4
@@ -73,6 +83,10 @@ def test_all_of_it_can_be_said() -> None:
     assert found.memory.shield_seconds == 0.5
     assert found.prompters.seconds == 30
     assert not found.agent.sha1
+    first, second = found.visible
+    assert (first.programs, first.door, first.only) == (("ssh",), VisibleDoor.AGENT, None)
+    assert second.programs == ("/usr/bin/openssl", "nginx")
+    assert second.only == Selected(("rsa-*", "rsa-5000"), ("disk/main",), (), (Kind.PRIVATE,))
     for path in paths():
         assert value_at(found, path) != value_at(Configuration(), path), path
 
@@ -103,14 +117,28 @@ WRONG = {
     "[sockets]\nmode = '0888'": "sockets.mode is '0888'",
     "[sockets]\nmode = '0066'": "sockets.mode is '0066'",
     "uids = [": "This is not TOML",
+    "[[visible]]\nexee = 'a'": "`visible[0].exee`. Did you mean `visible[0].exe`?",
+    "[[visible]]\nhide = {algorithm = ['a']}": "Did you mean `visible[0].hide.algorithms`?",
+    "[[visible]]\ndoor = 'control'\nexe = 'a'": "Invalid enum value 'control'",
+    "[[visible]]": "visible[0] says nothing.",
+    "[[visible]]\nexe = ''": "visible[0].exe names no program.",
+    "[[visible]]\nexe = ['a', '']": "visible[0].exe names no program.",
+    "[[visible]]\nexe = 'bin/a'": "neither a name nor an absolute path",
+    "[[visible]]\nhide = {}": "visible[0].hide is empty",
+    "[[visible]]\nonly = {names = []}": "visible[0].only is empty",
+    "[[visible]]\nhide = {kinds = ['keys']}": "Invalid enum value 'keys'",
+    "[[visible]]\nhide = {algorithms = ['ed25591']}": "Did you mean `ed25519`?",
+    "[[visible]]\nhide = {algorithms = ['x25520*']}": "no key is 'x25520*'",
+    "visible = 1": "visible: Expected `array`, got `int`.",
     "a = 1\na = 2": "This is not TOML",
 }
 
 
 @pytest.mark.parametrize(("text", "said"), WRONG.items())
 def test_what_is_wrong_is_told_with_its_place(text: str, said: str) -> None:
-    with pytest.raises(BadConfiguration, match=re.escape(said)) as caught:
+    with pytest.raises(BadConfiguration) as caught:
         check(text)
+    assert said in str(caught.value)
     assert caught.value.remedy
 
 

@@ -242,3 +242,16 @@ def test_checkpoints_go_to_every_witness(serve: Start, home: Home) -> None:
     newest = (home.folder / "kh/data/trail/serve-0/checkpoint").read_bytes()
     assert newest in file.read_bytes()
     assert newest in told.read_bytes()
+
+
+def test_a_program_does_not_see_what_the_configuration_hides_from_it(
+    serve: Start, home: Home
+) -> None:
+    running = serve()
+    for name in ("laptop", "ci-deploy"):
+        home.keyholm("new", name)
+    assert "ci-deploy" in running.ssh_add("-L").stdout
+    configure(home, '[[visible]]\nexe = "ssh-add"\ndoor = "agent"\nhide = {names = ["ci-*"]}\n')
+    running.process.send_signal(signal.SIGHUP)
+    until(lambda: "ci-deploy" not in running.ssh_add("-L").stdout)
+    assert "laptop" in running.ssh_add("-L").stdout

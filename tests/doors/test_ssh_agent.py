@@ -18,9 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyholm.core.audit.records import Operation
-from keyholm.core.caller import Caller, Door, Peer, Process
+from keyholm.core.caller import Caller, Door, Executable, Peer, Process
 from keyholm.core.errors import KeyholmError, leaves
 from keyholm.core.model import Algorithm
+from keyholm.core.visibility import Rule, Selection
 from keyholm.doors.serving import Buffer, Connection, Limits
 from keyholm.doors.ssh_agent.errors import EXTENSION_FAILURES, FAILURES
 from keyholm.doors.ssh_agent.lock import DoorLock
@@ -112,6 +113,24 @@ def test_the_flags_choose_the_hash_of_an_rsa_signature(ours: Agent, flags: int, 
     private = new(Algorithm.RSA_2048)
     ours.add(private)
     assert signatures.decode(signature(ours.sign(private, flags=flags))).algorithm == name
+
+
+def test_a_key_that_a_program_does_not_see_is_not_there_for_it(ours: Agent) -> None:
+    hidden, seen = new(), new()
+    ours.add(hidden, comment=b"ci-deploy")
+    ours.add(seen, comment=b"laptop")
+    assert len(ours.list()) == 2
+    ours.door.visibility.use([Rule(("ssh",), Door.AGENT, hide=Selection(names=("ci-*",)))])
+    assert len(ours.list()) == 2
+    ours.process = Process(1, 1, Executable("/usr/bin/ssh", 1, 2, True, False))
+    ssh = ours.connect()
+    assert [identity.comment for identity in ours.list(ssh)] == [b"laptop"]
+    assert len(ours.list()) == 2
+    assert ours.sign(hidden, caller=ssh) == FAILURE
+    signature(ours.sign(seen, caller=ssh))
+    ours.door.visibility.use([])
+    assert len(ours.list(ssh)) == 2
+    signature(ours.sign(hidden, caller=ssh))
 
 
 def test_sha1_can_be_switched_off() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from functools import cached_property
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
 from keyholm.core.destination import Binding
 from keyholm.core.session import Logins
@@ -37,6 +37,11 @@ class Via(StrEnum):
     UNBOUND = "unbound"  # cannot be known
 
 
+# What is said behind a path that is not to be found here.
+DELETED: Final = " (deleted)"
+ELSEWHERE: Final = " (of another mount namespace)"
+
+
 @dataclass(frozen=True, slots=True)
 class Executable:
     """A program by what the kernel runs, not by its name: two paths can be one file."""
@@ -46,6 +51,14 @@ class Executable:
     inode: int
     trusted: bool  # owned by root and writable by nobody else
     interpreter: bool  # runs scripts, so that its name says nothing
+
+    @property
+    def plain_path(self) -> str:
+        return self.path.removesuffix(ELSEWHERE).removesuffix(DELETED)
+
+    @property
+    def name(self) -> str:
+        return self.plain_path.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)

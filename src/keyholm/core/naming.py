@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from keyholm.core.errors import BadRequest, KeyNotFound
-from keyholm.core.model import Attributes, Key, Kind
+from keyholm.core.model import Attributes, Key, Kind, Object
 from keyholm.core.store import Token
 from keyholm.version import VERSION
 from keyholm.wire.codec import Malformed
@@ -40,10 +40,12 @@ def cka_id(key: Key, stored: Attributes | None = None) -> bytes:
     return given if isinstance(given, bytes) else b""
 
 
-def label(key: Key) -> str:
-    """The CKA_LABEL of its private half."""
-    found = key.attributes.get(CKA.LABEL)
-    return found.decode(errors="replace") if isinstance(found, bytes) else key.label
+def label_of(held: Key | Object) -> str:
+    """The CKA_LABEL of an object, or of the private half of a key."""
+    found = held.attributes.get(CKA.LABEL)
+    if isinstance(found, bytes):
+        return found.decode(errors="replace")
+    return held.label if isinstance(held, Key) else ""
 
 
 def facts(token: Token, key: Key) -> dict[str, uri.Value]:
@@ -59,7 +61,7 @@ def facts(token: Token, key: Key) -> dict[str, uri.Value]:
         "serial": serial(token),
         "token": _cut(token.label, LABEL_SIZE),
         "id": cka_id(key),
-        "object": label(key),
+        "object": label_of(key),
     }
 
 

@@ -5,16 +5,19 @@ would else be none. Nothing here needs the TOML parser until there is a file to 
 """
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from enum import StrEnum, unique
 from pathlib import Path
 from stat import S_IWGRP, S_IWOTH
+from types import NoneType, UnionType
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from msgspec import Struct, ValidationError, convert, field
 
 from keyholm.core.errors import BadConfiguration
+from keyholm.core.model import Kind
 
 LARGEST: Final = 1024 * 1024  # bytes of a file that is read at all
 REMEDY: Final = "`keyholm config check` reads the file again; docs/configuration.md has all keys."
@@ -106,6 +109,44 @@ class AgentSettings(Struct, frozen=True):
     """Whether RSA signatures with SHA-1 are made for a client that asks for them."""
 
 
+@unique
+class VisibleDoor(StrEnum):
+    """The doors that ask who sees what."""
+
+    AGENT = "agent"
+    PKCS11 = "pkcs11"
+
+
+class Selected(Struct, frozen=True):
+    """`hide` and `only` of `[[visible]]`: keys of which all of this is true."""
+
+    algorithms: tuple[str, ...] = ()
+    """Patterns of what `keyholm list` calls the type, as in `rsa-*`."""
+    tokens: tuple[str, ...] = ()
+    """Patterns of places of tokens, as in `disk/work`."""
+    names: tuple[str, ...] = ()
+    """Patterns of names of keys, or labels of objects."""
+    kinds: tuple[Kind, ...] = ()
+    """Kinds of objects."""
+
+
+class Visible(Struct, frozen=True):
+    """`[[visible]]`: which keys a program sees"""
+
+    exe: str | tuple[str, ...] = ()
+    """Programs by their name or whole path; none: every program."""
+    door: VisibleDoor | None = None
+    """At which door; none: at both."""
+    hide: Selected | None = None
+    """What it does not see."""
+    only: Selected | None = None
+    """All that it sees."""
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        return (self.exe,) if isinstance(self.exe, str) else self.exe
+
+
 class LimitSettings(Struct, frozen=True):
     """`[limits]`"""
 
@@ -129,6 +170,7 @@ class Configuration(Struct, frozen=True):
     """Who may connect beside the daemon's own user and root; the system daemon takes all
     when this is empty."""
     tokens: dict[str, Access] = field(default_factory=dict)
+    visible: tuple[Visible, ...] = ()
     trail: TrailSettings = field(default_factory=TrailSettings)
     memory: MemorySettings = field(default_factory=MemorySettings)
     prompters: PrompterSettings = field(default_factory=PrompterSettings)
@@ -227,9 +269,15 @@ def _refuse_unknown(document: Mapping[str, Any], kind: type, path: str) -> None:
             raise BadConfiguration(f"There is no key `{where}`.", remedy=f"{meant}{REMEDY}")
         if isinstance(value, Mapping):
             _refuse_unknown_below(value, hints[name], f"{where}.")
+        elif isinstance(value, list) and get_origin(hints[name]) is tuple:
+            for number, each in enumerate(value):
+                if isinstance(each, Mapping):
+                    _refuse_unknown_below(each, get_args(hints[name])[0], f"{where}[{number}].")
 
 
 def _refuse_unknown_below(value: Mapping[str, Any], hint: Any, path: str) -> None:
+    if isinstance(hint, UnionType):  # a table that may be missing
+        hint = next(each for each in get_args(hint) if each is not NoneType)
     if isinstance(hint, type) and issubclass(hint, Struct):
         _refuse_unknown(value, hint, path)
     elif get_origin(hint) is dict:
@@ -285,7 +333,44 @@ def _check_values(configuration: Configuration) -> None:
         for uid in numbers:
             if not 0 <= uid <= HIGHEST_UID:
                 raise BadConfiguration(f"{path} names {uid}, which is no uid.", remedy=REMEDY)
+    for number, rule in enumerate(configuration.visible):
+        _check_visible(rule, f"visible[{number}]")
     socket_mode(configuration, system=False)
+
+
+def _check_visible(rule: Visible, where: str) -> None:
+    """A rule that can be about nobody, or about nothing, would be one that fails open."""
+    if rule.exe == "" or "" in rule.programs:
+        raise BadConfiguration(f"{where}.exe names no program.", remedy=REMEDY)
+    for program in rule.programs:
+        if "/" in program and not os.path.isabs(program):
+            raise BadConfiguration(
+                f"{where}.exe is {program!r}, which is neither a name nor an absolute path.",
+                remedy=REMEDY,
+            )
+    if not rule.programs and rule.hide is None and rule.only is None:
+        raise BadConfiguration(f"{where} says nothing.", remedy="Give it `hide` or `only`.")
+    for name, selected in (("hide", rule.hide), ("only", rule.only)):
+        if selected == Selected():
+            raise BadConfiguration(
+                f"{where}.{name} is empty, which would be everything.",
+                remedy='Name `algorithms`, `tokens`, `names` or `kinds`; all of them is ["*"].',
+            )
+        for pattern in selected.algorithms if selected else ():
+            _check_algorithm(pattern, f"{where}.{name}.algorithms")
+
+
+def _check_algorithm(pattern: str, where: str) -> None:
+    from keyholm.core.algorithms import KNOWN
+    from keyholm.wire.ssh.patterns import match_pattern
+
+    sized = re.fullmatch(r"(rsa|generic|aes)-[1-9][0-9]{0,5}", pattern)
+    if not sized and not any(match_pattern(name, pattern) for name in KNOWN):
+        from difflib import get_close_matches
+
+        nearest = get_close_matches(pattern, KNOWN, n=1, cutoff=0.5)
+        meant = f"Did you mean `{nearest[0]}`? " if nearest else ""
+        raise BadConfiguration(f"{where}: no key is {pattern!r}.", remedy=f"{meant}{REMEDY}")
 
 
 def socket_mode(configuration: Configuration, *, system: bool) -> int:

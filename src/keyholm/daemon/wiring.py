@@ -13,11 +13,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import asdict
+
 from keyholm.core.audit.pool import Role, open_trail
 from keyholm.core.audit.segments import Sizes
 from keyholm.core.audit.trail import Settings as TrailSettings
 from keyholm.core.audit.trail import Trail
-from keyholm.core.caller import Peer, Process
+from keyholm.core.caller import Door, Peer, Process
 from keyholm.core.certificates import Certificates
 from keyholm.core.consent import Consent
 from keyholm.core.errors import DaemonFailed
@@ -27,6 +29,7 @@ from keyholm.core.model import Key
 from keyholm.core.recording import Recorder
 from keyholm.core.store import Change, Event, Store, Token
 from keyholm.core.usage import Counts
+from keyholm.core.visibility import Rule, Selection, Visibility
 from keyholm.daemon import hardening
 from keyholm.daemon.agent_line import CommandLine, FingerprintHash
 from keyholm.daemon.agent_socket import Listening
@@ -36,6 +39,7 @@ from keyholm.daemon.configuration import (
     Configuration,
     Durability,
     LimitSettings,
+    Selected,
     Witness,
 )
 from keyholm.daemon.keeper import Keeper, OpenDoor
@@ -77,7 +81,8 @@ def agent_only(
     gate = gate_over([memory], told, steward, settings, fingerprint_hash=line.fingerprint_hash)
     options = agent_options(settings.agent, line)
     who = LooksUp(steward, asker, pidfd.kernel_gives_them())
-    door = AgentDoor(gate, memory.token, options, who.identify, who.foresee)
+    visibility = Visibility(visible_rules(settings))
+    door = AgentDoor(gate, memory.token, options, who.identify, who.foresee, visibility=visibility)
     accepts = partial(admits, who, lambda peer: peer.uid in (0, own))
     serving = serve(listening, door.serve, accepts, settings.limits, AGENT_FRAME, door.name)
     doors = {"ssh": OpenDoor(listening.path, serving)}
@@ -107,7 +112,9 @@ def whole(
     gate = gate_over([disk, memory], trail, steward, settings, places)
     who = LooksUp(steward, asker, pidfd.kernel_gives_them())
     options = agent_options(settings.agent)
-    agent = AgentDoor(gate, memory.token, options, who.identify, who.foresee)
+    agent = AgentDoor(
+        gate, memory.token, options, who.identify, who.foresee, visibility=live.visibility
+    )
     doors: dict[str, OpenDoor] = {}
 
     def facts() -> Facts:
@@ -129,6 +136,7 @@ class Live:
 
     def __init__(self, settings: Configuration, disk: "DiskStore", *, system: bool) -> None:
         self.settings, self._disk, self._system = settings, disk, system
+        self.visibility = Visibility(visible_rules(settings))
         self._own = os.getuid()
         self._give_access()
         # Before the inventory hears of a new token: who may see it is known by then.
@@ -146,6 +154,7 @@ class Live:
         self.settings = changed
         steward.seconds = changed.prompters.seconds
         agent.options = agent_options(changed.agent)
+        self.visibility.use(visible_rules(changed))
         for token in self._give_access():
             gate.inventory.changed(Event(token.store, token.name, Change.KEYS_CHANGED))
 
@@ -187,6 +196,22 @@ def agent_options(settings: AgentSettings, line: CommandLine | None = None) -> O
         websafe=line.websafe_allow or options.websafe,
         restrict_websafe=line.restrict_websafe and options.restrict_websafe,
     )
+
+
+def visible_rules(settings: Configuration) -> tuple[Rule, ...]:
+    return tuple(
+        Rule(
+            each.programs,
+            Door(each.door) if each.door else None,
+            _selection(each.hide),
+            _selection(each.only),
+        )
+        for each in settings.visible
+    )
+
+
+def _selection(selected: Selected | None) -> Selection | None:
+    return None if selected is None else Selection(**asdict(selected))
 
 
 def trail_of(places: Places, settings: Configuration, role: Role, steward: StewardClient) -> Trail:

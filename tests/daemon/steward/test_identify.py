@@ -15,10 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.programs import program
 
-from keyholm.core.caller import UNKNOWN_PROCESS, Process
+from keyholm.core.caller import DELETED, ELSEWHERE, UNKNOWN_PROCESS, Process
 from keyholm.daemon.steward.identify import (
-    DELETED,
-    ELSEWHERE,
     cgroup_in,
     descends_from,
     identify,

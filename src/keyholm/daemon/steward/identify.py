@@ -12,7 +12,7 @@ from functools import lru_cache
 from stat import S_IWGRP, S_IWOTH
 from typing import Final
 
-from keyholm.core.caller import UNKNOWN_PROCESS, Executable, Process
+from keyholm.core.caller import DELETED, ELSEWHERE, UNKNOWN_PROCESS, Executable, Process
 
 PARENTS: Final = 3  # how many are named; more only costs time
 GENERATIONS: Final = 64  # how far up a descendant of ours is looked for
@@ -39,8 +39,6 @@ RELAYS: Final = _words("""
     tinysshd autossh mosh-client mosh-server et etserver
 """)
 _VERSION: Final = re.compile(r"[-.]?\d[\d.]*[a-z]{0,2}$|\.\d+$")
-ELSEWHERE: Final = " (of another mount namespace)"
-DELETED: Final = " (deleted)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from typing import Final
 
 from keyholm.core import model
+from keyholm.core.algorithms import algorithm_of
 from keyholm.core.certificates import Held
 from keyholm.core.naming import uri_of
 from keyholm.core.policy import OPEN, policy_hash
@@ -23,7 +24,7 @@ def key(request: Request, found: model.Key) -> schema.Key:
         uri=uri_of(token, found),
         store=found.place.store,
         token=found.place.token,
-        algorithm=algorithm(found.ssh) if found.ssh else found.facts.get("algorithm", found.kind),
+        algorithm=algorithm_of(found),
         type=keys.type_name(found.ssh) if found.ssh else "",
         fingerprint=keys.fingerprint(found.blob or found.spki),
         public=keys.format_line(found.identity, found.label) if found.ssh else "",
@@ -47,21 +48,6 @@ def certificate(held: Held) -> schema.Certificate:
         valid_after=found.valid_after,
         valid_before=found.valid_before,
     )
-
-
-def algorithm(public: keys.PublicKey) -> str:
-    """As `keyholm new --type` spells it; what cannot be made here, as SSH spells it."""
-    match public:
-        case keys.Rsa(_, modulus):
-            return f"rsa-{modulus.bit_length()}"
-        case keys.Ecdsa(curve):
-            return f"ecdsa-p{curve.removeprefix('nistp')}"
-        case keys.Ed25519():
-            return "ed25519"
-        case keys.MlDsa44Ed25519():
-            return "mldsa44-ed25519"
-        case _:
-            return keys.type_name(public)
 
 
 def token(found: Token) -> schema.Token:

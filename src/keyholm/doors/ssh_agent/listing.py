@@ -4,11 +4,15 @@ A list of 10,000 keys is 700 KB that nobody wants to build at each login.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from keyholm.core.caller import Caller
 from keyholm.core.gate import Gate
 from keyholm.core.model import Key
+from keyholm.core.visibility import Sight, Visibility
 from keyholm.wire.ssh import agent
+
+MAX_ANSWERS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +23,10 @@ class _Answer:
 
 
 class Listing:
-    def __init__(self, gate: Gate, withdrawn: set[str]) -> None:
-        self._gate, self._withdrawn = gate, withdrawn
+    def __init__(self, gate: Gate, withdrawn: set[str], visibility: Visibility) -> None:
+        self._gate, self._withdrawn, self._visibility = gate, withdrawn, visibility
         self._changes = 0
-        self._answers: dict[int, _Answer] = {}
+        self._answers: dict[tuple[int, Sight | None], _Answer] = {}
 
     def changed(self) -> None:
         self._changes += 1
@@ -33,12 +37,17 @@ class Listing:
         for key in lasting:
             self._gate.certificates.of(key)
         epoch = self._changes + self._gate.certificates.epoch
-        known = self._answers.get(caller.uid)
+        sight = self._visibility.of(caller)
+        asker = (caller.uid, sight)
+        known = self._answers.get(asker)
         if known is not None and known.keys is keys and known.epoch == epoch:
             return known.frame
-        frame = agent.encode(agent.IdentitiesAnswer(tuple(self._identities(keys))))
+        shown = keys if sight is None else tuple(key for key in keys if sight.shows(key))
+        frame = agent.encode(agent.IdentitiesAnswer(tuple(self._identities(shown))))
         if not caller.bindings:
-            self._answers[caller.uid] = _Answer(keys, epoch, frame)
+            if len(self._answers) >= MAX_ANSWERS:  # of rules that hold no longer
+                self._answers.clear()
+            self._answers[asker] = _Answer(keys, epoch, frame)
         return frame
 
     def _identities(self, keys: tuple[Key, ...]) -> list[agent.Identity]:

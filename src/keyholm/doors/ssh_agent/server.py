@@ -23,6 +23,7 @@ from keyholm.core.mechanisms import Message
 from keyholm.core.model import Key
 from keyholm.core.secret import Secret
 from keyholm.core.store import Token
+from keyholm.core.visibility import Visibility
 from keyholm.doors.serving import Connection
 from keyholm.doors.ssh_agent import mechanisms
 from keyholm.doors.ssh_agent.adding import handover_of, policy_of
@@ -61,9 +62,10 @@ class AgentDoor:
     name: str = "agent"
     lock: DoorLock = field(default_factory=DoorLock)
     withdrawn: set[str] = field(default_factory=set)
+    visibility: Visibility = field(default_factory=Visibility)
 
     def __post_init__(self) -> None:
-        self.listing = Listing(self.gate, self.withdrawn)
+        self.listing = Listing(self.gate, self.withdrawn, self.visibility)
         self._changing = threading.Lock()
 
     def serve(self, connection: Connection) -> None:
@@ -125,6 +127,12 @@ class AgentDoor:
                 key = None
         if key is None or key.id in self.withdrawn:
             raise KeyNotFound("The agent has no such key.", remedy="`ssh-add -L` lists its keys.")
+        sight = self.visibility.of(caller)
+        if sight is not None and not sight.shows(key):
+            raise KeyNotFound(
+                f"{key.label!r} is not shown to this program.",
+                remedy="See the [[visible]] rules of the configuration.",
+            )
         return key
 
     # --- the memory store --------------------------------------------------------------
