@@ -49,6 +49,13 @@ PACKAGES = (
         "/usr/include/p11-kit-1/p11-kit/pkcs11.h",
         "p11-kit's numbers of PKCS#11, to compare ours with",
     ),
+    Package("gcc", "gcc", "the native module, and its sanitizers"),
+    Package("libc6-dev", "/usr/include/stdio.h", "the native module"),
+    Package(
+        "libp11-kit-dev",
+        "/usr/include/p11-kit-1/p11-kit/pkcs11.h",
+        "structures of PKCS#11 as others lay them out",
+    ),
     Package("gdb", "gdb", "proof that a debugger cannot look into the daemon"),
 )
 # What the suites of other people want besides, as .ci/run starts them.
