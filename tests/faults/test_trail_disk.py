@@ -214,6 +214,57 @@ def test_a_limit_on_the_size_of_files_is_a_full_disk(tmp_path: Path) -> None:
     assert max(path.stat().st_size for path in tmp_path.rglob("*")) <= limit
 
 
+# --- no descriptor is free, for a moment -----------------------------------------------------------
+
+
+@contextlib.contextmanager
+def no_more_files() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def fill_segment(trail: Trail, *, essential: bool) -> None:
+    for _ in range(1000):
+        trail.append(operation(), essential=essential)
+
+
+def test_without_a_descriptor_for_the_next_file_it_waits_for_one(tmp_path: Path) -> None:
+    with open_trail(tmp_path, "serve", settings=SELDOM) as trail:
+        with no_more_files():
+            for essential in (False, True):
+                with pytest.raises(TrailUnavailable, match="cannot begin its next file: Too many"):
+                    fill_segment(trail, essential=essential)
+        trail.append(operation())
+        assert trail.status().failure == ""
+    assert verify(tmp_path).is_intact
+    assert len(list((tmp_path / "serve-0").glob("*.segment"))) > 1
+
+
+def test_without_a_descriptor_it_is_signed_later(tmp_path: Path) -> None:
+    with open_trail(tmp_path, "serve", settings=SELDOM) as trail:
+        trail.append(operation())
+        with no_more_files():
+            trail.checkpoint()
+            assert "No checkpoint could be written: Too many open" in trail.status().problem
+        trail.checkpoint()
+        assert trail.status().problem == ""
+        assert trail.status().signed == trail.status().records
+
+
+def test_without_a_descriptor_nothing_is_pruned_and_the_trail_goes_on(tmp_path: Path) -> None:
+    settings = Settings(sizes=SELDOM.sizes, timing=SELDOM.timing, keep=1)
+    with open_trail(tmp_path, "serve", settings=settings) as trail:
+        with no_more_files():
+            trail._prune()
+            assert "Old segments cannot be deleted: Too many open" in trail.status().problem
+        trail.append(operation())
+        assert trail.status().failure == ""
+
+
 # --- a disk that fails: the descriptor of the segment becomes one that cannot be written -----------
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from keyholm.core.audit.chain import Chain
 from keyholm.core.audit.checkpoints import Book
 from keyholm.core.audit.clock import Clock
-from keyholm.core.audit.folder import FULL
+from keyholm.core.audit.folder import BUSY, FULL
 from keyholm.core.errors import TrailUnavailable
 
 _LEAVES_AT_ONCE: Final = 128  # folded with the lock held: 80 µs
@@ -176,8 +176,9 @@ class Background:
                 self._give(note)
 
     def _not_signed(self, error: OSError) -> None:
-        """On a full disk the chain goes on in its reserve; it is signed when there is room."""
+        """On a full disk the chain goes on in its reserve; it is signed when there is room, or
+        a descriptor."""
         self.problem = f"No checkpoint could be written: {error.strerror}."
-        if error.errno not in FULL:
+        if error.errno not in FULL | BUSY:
             with self._chain.lock:
                 raise self._chain.fail("signed", error) from error

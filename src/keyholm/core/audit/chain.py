@@ -14,7 +14,7 @@ from zlib import crc32
 import msgspec
 
 from keyholm.core.audit.clock import Clock
-from keyholm.core.audit.folder import FULL, Folder
+from keyholm.core.audit.folder import BUSY, FULL, Folder
 from keyholm.core.audit.frame import MAX_RECORD
 from keyholm.core.audit.records import Record, Segment
 from keyholm.core.audit.recovery import End
@@ -153,6 +153,8 @@ class Chain:
             if files.offset + needed > files.room:
                 files.grow(needed)
         except OSError as error:
+            if error.errno in BUSY:
+                raise self._cannot_begin(error) from error
             if error.errno not in FULL:
                 raise self.fail("written", error) from error
             self._go_to_reserve(error, essential=essential)
@@ -212,6 +214,13 @@ class Chain:
             return self.fail("written", failed)
         self._disk_is_full()
         return self._no_room()
+
+    def _cannot_begin(self, error: OSError) -> TrailUnavailable:
+        return TrailUnavailable(
+            f"The trail {self._folder.path} cannot begin its next file: {error.strerror}.",
+            remedy="Close some of the programs that are connected, or raise the daemon's limit "
+            "of open files (LimitNOFILE=).",
+        )
 
     def _no_room(self) -> TrailUnavailable:
         left, whole = self._files.reserve_left, self._sizes.reserve

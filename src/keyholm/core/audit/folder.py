@@ -32,6 +32,8 @@ PENDING: Final = ".pending"
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the system says when there is no room; everything else is a fault."""
+BUSY: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What it says when a file cannot be opened now; nothing was done, and it may be a moment later."""
 
 
 def segment_name(first: int) -> str:

@@ -177,15 +177,15 @@ class Trail:
         return self._refusals.is_counting
 
     def _prune(self) -> None:
-        pruned = plan(self._folder, self._keep)
-        if pruned is not None:
-            self.append(pruned, essential=True)
-            self._background.checkpoint()
-            try:
+        try:
+            pruned = plan(self._folder, self._keep)
+            if pruned is not None:
+                self.append(pruned, essential=True)
+                self._background.checkpoint()
                 with self._background.signing:
                     carry_out(self._folder, pruned)
-            except OSError as error:
-                self._background.problem = f"Old segments cannot be deleted: {error.strerror}."
+        except OSError as error:
+            self._background.problem = f"Old segments cannot be deleted: {error.strerror}."
 
     def _witness_changed(self, why: str) -> None:
         record = Witness(self._background.signed, "failed" if why else "ok", why)
