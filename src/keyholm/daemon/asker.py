@@ -11,6 +11,8 @@ from keyholm.daemon.steward import pidfd
 from keyholm.daemon.steward.client import StewardClient
 from keyholm.daemon.steward.look_up import Gone, LookUp
 
+# Clients that have listed the keys and may never sign: so many are looked up for nothing.
+MOST_AHEAD: Final = 64
 GONE: Final = -1  # instead of a handle on a process that had ended by then
 
 
@@ -59,7 +61,7 @@ class LooksUp:
     def foresee(self, peer: Peer, connection: socket) -> None:
         """Ask now, so that the answer is there when somebody wants it."""
         asker = self.asker
-        if asker.begun is not peer:
+        if asker.begun is not peer and self.steward.waiting < MOST_AHEAD:
             asker.begun = peer
             asker.ahead = (peer, self._look_up(peer, connection))
 

@@ -18,11 +18,11 @@ from keyholm.core.caller import UNKNOWN_PROCESS, Peer, Process
 from keyholm.core.errors import DaemonFailed, NoPrompter, PinIncorrect
 from keyholm.core.prompt import Kind, Question
 from keyholm.core.secret import Secret
-from keyholm.daemon.asker import Asker, LooksUp
+from keyholm.daemon.asker import MOST_AHEAD, Asker, LooksUp
 from keyholm.daemon.steward import messages
 from keyholm.daemon.steward.client import MOST_IDLE, StewardClient
 from keyholm.daemon.steward.identify import identify
-from keyholm.daemon.steward.server import Handler, start
+from keyholm.daemon.steward.server import MOST_CHANNELS, Handler, start
 
 ME = Peer(os.getuid(), os.getgid(), os.getpid())
 CONFIRM = Question(Kind.CONFIRM, "keyholm", "Allow?")
@@ -80,6 +80,27 @@ def test_what_a_crowd_needed_is_not_kept() -> None:
         assert {look_up.answer().pid for look_up in answers} == {os.getpid()}
         wait_for(lambda: threads_of(client.pid) <= 1 + MOST_IDLE)
         assert client.identify(ME, connection).pid == os.getpid()
+
+
+def test_whose_answer_nobody_reads_is_not_looked_up_without_end() -> None:
+    with steward() as client, connected() as (connection, _):
+        idle = [LooksUp(client, Asker(), late=True) for _ in range(MOST_AHEAD + 50)]
+        for who in idle:
+            who.foresee(ME, connection)
+        assert client.waiting == MOST_AHEAD
+        assert {who.identify(ME, connection).pid for who in idle} == {os.getpid()}
+        assert client.waiting == 0
+
+
+def test_more_than_there_are_places_for_have_to_wait() -> None:
+    with steward() as client, connected() as (connection, _):
+        first = [client.look_up(ME, connection) for _ in range(MOST_CHANNELS)]
+        found: list[Process] = []
+        late = threading.Thread(target=lambda: found.append(client.identify(ME, connection)))
+        late.start()
+        assert {look_up.answer().pid for look_up in first} == {os.getpid()}
+        late.join()
+        assert found[0].pid == os.getpid()
 
 
 def threads_of(pid: int) -> int:

@@ -46,7 +46,10 @@ class StewardClient:
         self.pid = pid
         self.seconds = 60.0  # that a question waits for its answer (prompters.seconds)
         self._master = master
+        # Where all places over there are taken, somebody waits for one, but not for ever.
+        master.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", int(QUICK), 0))
         self._idle: list[socket.socket] = []
+        self._begun: set[socket.socket] = set()
         self._running = 0  # requests that may have started a program
         self._lock = threading.Lock()
 
@@ -162,9 +165,16 @@ class StewardClient:
             send(channel, messages.encode(request))
         except HungUp as error:
             raise self._gone(channel) from error
+        self._begun.add(channel)
         return channel
 
+    @property
+    def waiting(self) -> int:
+        """Requests that were begun and whose answers nobody has read."""
+        return len(self._begun)
+
     def finish(self, channel: socket.socket) -> messages.Message:
+        self._begun.discard(channel)
         try:
             body, _ = receive(channel)
             reply = messages.decode_reply(body)
@@ -181,6 +191,7 @@ class StewardClient:
         try:
             channel.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except OSError:
+            self._begun.discard(channel)
             channel.close()  # it is not there yet: nobody waits for it
             return
         with suppress(errors.DaemonFailed):
@@ -224,7 +235,10 @@ class StewardClient:
                 self._running -= 1
 
     def _open(self) -> socket.socket:
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:  # no descriptor is free
+            raise self._failure() from error
         try:
             # One byte carries the descriptor: an empty packet means that we are gone.
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", theirs.fileno()))]

@@ -12,7 +12,7 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
 from keyholm.core import errors
@@ -26,7 +26,7 @@ from keyholm.wire.codec import Malformed
 PR_SET_DUMPABLE: Final = 4
 PR_SET_CHILD_SUBREAPER: Final = 36
 PR_SET_NO_NEW_PRIVS: Final = 38
-MOST_CHANNELS: Final = 1024
+MOST_CHANNELS: Final = 512  # fewer than the descriptors that a process may usually have
 FIRST_DESCRIPTOR: Final = 3
 DESCRIPTOR: Final = struct.Struct("i")
 
@@ -103,19 +103,21 @@ class Steward:
         }
 
     def serve(self) -> None:
-        """Until the keeper is gone."""
-        while channel := self._next_channel():
-            if self._places.acquire(blocking=False):
-                threading.Thread(target=self._serve, args=(channel,), daemon=True).start()
-            else:
-                channel.close()
+        """Until the keeper is gone. More channels than there are places for have to wait."""
+        self._places.acquire()
+        for channel in self._channels():
+            threading.Thread(target=self._serve, args=(channel,), daemon=True).start()
+            self._places.acquire()
 
-    def _next_channel(self) -> socket.socket | None:
-        data, rights, _, _ = self._master.recvmsg(1, socket.CMSG_SPACE(DESCRIPTOR.size))
-        if not data or not rights:
-            return None
-        (descriptor,) = DESCRIPTOR.unpack(rights[0][2][: DESCRIPTOR.size])
-        return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, descriptor)
+    def _channels(self) -> Iterator[socket.socket]:
+        while True:
+            data, rights, _, _ = self._master.recvmsg(1, socket.CMSG_SPACE(DESCRIPTOR.size))
+            if not data:
+                return
+            # Without a descriptor there was no room for one: the keeper sees that it is closed.
+            if rights:
+                (descriptor,) = DESCRIPTOR.unpack(rights[0][2][: DESCRIPTOR.size])
+                yield socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, descriptor)
 
     def _serve(self, channel: socket.socket) -> None:
         try:
