@@ -5,11 +5,14 @@ import os
 import random
 import statistics
 import struct
+import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 from tests.faults.clients import (
     AT_REST,
+    SIGNATURE,
     ask,
     connect,
     framed,
@@ -75,6 +78,30 @@ def quickest(home: Home, request: bytes) -> float:
             assert ask(connected, request)[0] == 14
         times.append(time.monotonic() - begun)
     return statistics.median(times)
+
+
+@pytest.fixture
+def cramped(home: Home) -> Iterator[Home]:
+    """keyholm-agent where a process may not have more than 256 descriptors."""
+    path = home.folder / "agent"
+    home.environment["SSH_AUTH_SOCK"] = str(path)
+    limited = ["sh", "-c", 'ulimit -n 256 && exec "$@"', "sh", sys.executable]
+    with home.started([*limited, "-m", "keyholm.daemon.agent", "-D", "-a", str(path)], path):
+        yield home
+
+
+def test_a_crowd_does_not_take_what_the_trail_needs(cramped: Home) -> None:
+    request = sign_request(with_key(cramped))
+    crowd = []
+    with connect(cramped) as inside:
+        for _ in range(400):
+            crowd.append(connect(cramped))
+            assert ask(inside, request)[0] == SIGNATURE
+        for connected in crowd:
+            connected.close()
+        assert ask(inside, request)[0] == SIGNATURE
+    wait_for(lambda: json.loads(cramped.keyholm("log", "verify", "--json"))["intact"])
+    assert cramped.keyholm("log", "--json", "-n", "1000").count('"sign"') == 401
 
 
 @pytest.mark.parametrize("size", [0, 262_145, 2**31, 2**32 - 1])

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from msgspec.structs import asdict
+from msgspec import structs
 
 from keyholm.core.audit.pool import Role, open_trail
 from keyholm.core.audit.segments import Sizes
@@ -30,7 +30,7 @@ from keyholm.core.recording import Recorder
 from keyholm.core.store import Change, Event, Store, Token
 from keyholm.core.usage import Counts
 from keyholm.core.visibility import Rule, Selection, Visibility
-from keyholm.daemon import hardening
+from keyholm.daemon import descriptors, hardening
 from keyholm.daemon.agent_line import CommandLine, FingerprintHash
 from keyholm.daemon.agent_socket import Listening
 from keyholm.daemon.asker import Asker, LooksUp
@@ -73,6 +73,7 @@ def agent_only(
     """keyholm-agent: the agent door and the memory store."""
     own = os.getuid()
     steward.seconds = settings.prompters.seconds
+    limits = limits_of(settings, doors=1)
     hardened = hardening.apply(writes=[places.data])
     trail = trail_of(places, settings, "agent", steward)
     asker = Asker()
@@ -84,7 +85,7 @@ def agent_only(
     visibility = Visibility(visible_rules(settings))
     door = AgentDoor(gate, memory.token, options, who.identify, who.foresee, visibility=visibility)
     accepts = partial(admits, who, lambda peer: peer.uid in (0, own))
-    serving = serve(listening, door.serve, accepts, settings.limits, AGENT_FRAME, door.name)
+    serving = serve(listening, door.serve, accepts, limits, AGENT_FRAME, door.name)
     doors = {"ssh": OpenDoor(listening.path, serving)}
     return Keeper(gate, steward, hardened, memory, [memory], doors, trail.close)
 
@@ -101,6 +102,7 @@ def whole(
     from keyholm.doors.control.server import ControlDoor, Facts
     from keyholm.stores.disk.store import DiskStore
 
+    limits = limits_of(settings, doors=len(listening))
     hardened = hardening.apply(writes=[places.data], reads=[places.config.parent])
     trail = trail_of(places, settings, "serve", steward)
     asker = Asker()
@@ -126,7 +128,7 @@ def whole(
     steward.seconds = settings.prompters.seconds
     accepts = partial(admits, who, live.accepts)
     for name, door, frame in (("ssh", agent, AGENT_FRAME), ("control", control, CONTROL_FRAME)):
-        serving = serve(listening[name], door.serve, accepts, settings.limits, frame, name)
+        serving = serve(listening[name], door.serve, accepts, limits, frame, name)
         doors[name] = OpenDoor(listening[name].path, serving)
     return keeper
 
@@ -211,7 +213,7 @@ def visible_rules(settings: Configuration) -> tuple[Rule, ...]:
 
 
 def _selection(selected: Selected | None) -> Selection | None:
-    return None if selected is None else Selection(**asdict(selected))
+    return None if selected is None else Selection(**structs.asdict(selected))
 
 
 def trail_of(places: Places, settings: Configuration, role: Role, steward: StewardClient) -> Trail:
@@ -279,6 +281,15 @@ def admits(who: LooksUp, accepts: Callable[[Peer], bool], peer: Peer) -> bool:
     # A program that the steward started has no business here: the pinentry of a hostile
     # configuration, or an ssh-sk-helper whose middleware went wrong.
     return not who.steward.started(peer)
+
+
+def limits_of(settings: Configuration, *, doors: int) -> LimitSettings:
+    """What each door may take, with room left for the daemon itself."""
+    limits = settings.limits
+    room = descriptors.room_for_clients(doors * limits.connections) // doors
+    # One user's share stays what it was, so that a crowd of theirs locks out nobody else.
+    share = limits.connections_of_uid * room // limits.connections
+    return structs.replace(limits, connections=room, connections_of_uid=max(1, share))
 
 
 def serve(
