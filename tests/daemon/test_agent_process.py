@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from tests.daemon.conftest import AGENT, Running, as_nobody, is_gone, steward_of, until
 from tests.interop.conftest import Home
+from tests.programs import program
 
 pytestmark = pytest.mark.interop
 Start = Callable[..., Running]
@@ -93,6 +94,7 @@ def left_nothing(pid: int, path: str) -> bool:
 
 
 def test_a_command_gets_the_agent_and_gives_its_status(home: Home) -> None:
+    program("ssh-add")
     done = subprocess.run(
         [*AGENT, "sh", "-c", 'ssh-add -l; echo "$SSH_AGENT_PID $SSH_AUTH_SOCK"; exit 7'],
         env=home.environment,
@@ -131,6 +133,7 @@ def test_a_command_that_is_not_there_is_told(home: Home) -> None:
 
 
 def test_without_a_home_it_runs_and_says_where_its_trail_is(home: Home) -> None:
+    program("ssh-add")
     path = home.folder / "s"
     environment = {**home.environment, "HOME": "/nonexistent"}
     environment |= {"TMPDIR": str(home.folder), "XDG_RUNTIME_DIR": str(home.folder / "run")}
