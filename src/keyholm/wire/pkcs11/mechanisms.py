@@ -229,15 +229,20 @@ _message_codec: Final = _codecs(MESSAGE_FORMS)
 _stock_codec: Final = _codecs(STOCK_FORMS)
 
 
-def _read_own(codec_of: CodecOf) -> Read:
-    # Of those that we know there is one object each: most mechanisms have no parameter.
-    plain = {number: Mechanism(number) for number in PARAMETERLESS}
+# Of each of those that we know there is one object: most mechanisms cross without a parameter.
+_plain: Final = {number: Mechanism(number) for number in PARAMETERLESS}
 
+
+def without_parameter(number: int) -> Mechanism:
+    return _plain.get(number) or Mechanism(number)
+
+
+def _read_own(codec_of: CodecOf) -> Read:
     def read(reader: Reader) -> Mechanism:
         number = read_uint32(reader)
         way = read_byte(reader)
         if way == 0:
-            return plain.get(number) or Mechanism(number)
+            return without_parameter(number)
         if way > 2:
             raise Malformed(f"a parameter of the kind {way}")
         codec = codec_of(number)

@@ -65,6 +65,9 @@ Write = Callable[[Any], bytes]
 _unpack_head = HEAD.unpack
 _unpack_uint32 = struct.Struct(">I").unpack_from
 _unpack_array = struct.Struct(">BI").unpack_from
+# session, mechanism, that it has no parameter, key: as most requests of our dialect begin
+_unpack_keyed = struct.Struct(">QIBQ").unpack_from
+_KEYED_SIZE: Final = 21
 
 
 class Request(Struct, frozen=True):
@@ -93,6 +96,7 @@ class _Body(Struct, frozen=True):
     signature: bytes  # its length in front
     start: int
     reads: tuple[Read, ...]
+    is_keyed: bool  # begins with session, mechanism, key, in our dialect
     # The same with the mechanisms as the other versions of p11-kit send them.
     other: tuple[Read, ...] | None
 
@@ -231,6 +235,7 @@ class Protocol:
         signature = write_bytes(self._signature(parameters, is_answer=is_answer).encode())
         sent = self._sent(parameters, is_answer=is_answer)
         types = self._types
+        order = [parameter.type for parameter in sent[:3]]
         reads = tuple(types.reader(parameter, is_answer=is_answer) for parameter in sent)
         other = tuple(types.other(parameter) for parameter in sent)
         return _Body(
@@ -238,6 +243,7 @@ class Protocol:
             signature,
             4 + len(signature),
             reads,
+            self.dialect.is_ours and order == [Type.ULONG, Type.MECHANISM, Type.ULONG],
             None
             if not any(other)
             else tuple(second or first for first, second in zip(reads, other, strict=True)),
@@ -258,11 +264,10 @@ def _read_values(how: _Body, body: Bytes) -> tuple[Any, ...]:
         raise Malformed(f"{how.call.name} with another signature")
     reader = Reader(body)
     reader.at = start
+    if how.is_keyed:
+        return _read_keyed(how.reads, reader)
     if how.other is None:
-        values = tuple([read(reader) for read in how.reads])
-        if reader.at != reader.size:
-            reader.end()
-        return values
+        return _whole(reader, how.reads)
     try:
         return _whole(reader, how.reads)
     except Malformed:
@@ -270,9 +275,25 @@ def _read_values(how: _Body, body: Bytes) -> tuple[Any, ...]:
         return _whole(reader, how.other)
 
 
+def _read_keyed(reads: tuple[Read, ...], reader: Reader) -> tuple[Any, ...]:
+    """The first three values at once, if the mechanism has no parameter: that is the hot path."""
+    at = reader.at
+    if at + _KEYED_SIZE > reader.size:
+        return _whole(reader, reads)
+    session, number, has_parameter, key = _unpack_keyed(reader.data, at)
+    if has_parameter:
+        return _whole(reader, reads)
+    reader.at = at + _KEYED_SIZE
+    more = [read(reader) for read in reads[3:]]
+    if reader.at != reader.size:
+        reader.end()
+    return (session, mechanisms.without_parameter(number), key, *more)
+
+
 def _whole(reader: Reader, reads: tuple[Read, ...]) -> tuple[Any, ...]:
     values = tuple([read(reader) for read in reads])
-    reader.end()
+    if reader.at != reader.size:
+        reader.end()
     return values
 
 
@@ -346,10 +367,14 @@ class _Types:
 
 def _read_array(reader: Reader) -> bytes | None:
     """An array that the caller has. NULL is a flag 0 and no bytes until 0.24, NULL since."""
-    at = reader.at + 5
+    at, data = reader.at + 5, reader.data
     if at > reader.size:
         reader.take(5)
-    is_there, size = _unpack_array(reader.data, reader.at)
+    is_there, size = _unpack_array(data, at - 5)
+    end = at + size
+    if is_there == 1 and end <= reader.size:
+        reader.at = end
+        return bytes(data[at:end])
     reader.at = at
     if is_there == 1:
         return None if size == NULL else reader.take(size)
