@@ -169,6 +169,8 @@ def test_how_a_mechanism_crosses(way: Way, mechanism: Mechanism, data: bytes) ->
         (Way.OURS, "0000000d 01 00000010" + 16 * "00"),  # cut
         (Way.OURS, "0000000d 01 00000019" + 25 * "00"),  # too much
         (Way.OURS, "00001085 01 00000013 0000000f" + 15 * "00"),  # an IV of 15 bytes
+        # RSA_AES_KEY_WRAP, whose OAEP parameter has a byte too much
+        (Way.OURS, "00001054 01 00000029" + 8 * "00" + "0000001d" + 29 * "00"),
         (Way.OURS, "000003ac 01 0000000c 0000000000000001 ffffffff"),  # boastful
     ],
 )

@@ -146,8 +146,11 @@ def test_an_array_that_is_null_is_none(null: str) -> None:
     login = OLD.encode_request(BY_NAME["Login"], 1, 1, b"")[:-5]
     assert OLD.decode_request(login + bytes.fromhex(null)).values == (1, 1, None)
     assert OLD.decode_request(login + bytes.fromhex("01 00000000")).values == (1, 1, b"")
-    with pytest.raises(Malformed):
-        OLD.decode_request(login + bytes.fromhex("00 00000004"))
+    seed = OLD.encode_request(BY_NAME["SeedRandom"], 1, b"")[:-5]
+    assert OLD.decode_request(seed + bytes.fromhex(null)).values == (1, None)
+    for head in (login, seed):
+        with pytest.raises(Malformed):
+            OLD.decode_request(head + bytes.fromhex("00 00000004"))
 
 
 @pytest.mark.parametrize("protocol", [OLD, OWN], ids=["stock", "ours"])

@@ -519,15 +519,8 @@ def _write_oaep(value: Oaep) -> bytes:
     return write_bytes(compiled(OAEP).write(value))
 
 
-# type and an empty string
-_LEAST_DATA_PARAM: Final = 12
-
-
 def _read_data_params(reader: Reader) -> tuple[DataParam, ...]:
-    count = read_uint32(reader)
-    if count * _LEAST_DATA_PARAM > reader.left:
-        raise Malformed(f"{count} data parameters promised, {reader.left} bytes left")
-    return tuple(_read_data_param(reader) for _ in range(count))
+    return tuple(_read_data_param(reader) for _ in range(read_uint32(reader)))
 
 
 def _write_data_params(values: tuple[DataParam, ...]) -> bytes:
