@@ -6,12 +6,16 @@ INTEGER, BIT_STRING, OCTET_STRING, OBJECT_IDENTIFIER, SEQUENCE = 0x02, 0x03, 0x0
 NULL = b"\x05\x00"
 
 
-def tlv(tag: int, value: bytes) -> bytes:
-    size = len(value)
+def header(tag: int, size: int) -> bytes:
+    """What stands in front of so many bytes."""
     if size < 0x80:
-        return bytes((tag, size)) + value
+        return bytes((tag, size))
     length = size.to_bytes((size.bit_length() + 7) // 8)
-    return bytes((tag, 0x80 | len(length))) + length + value
+    return bytes((tag, 0x80 | len(length))) + length
+
+
+def tlv(tag: int, value: bytes) -> bytes:
+    return header(tag, len(value)) + value
 
 
 def sequence(*items: bytes) -> bytes:
@@ -43,8 +47,8 @@ def _base128(value: int) -> bytes:
     return bytes(reversed(digits))
 
 
-def read_tlv(reader: Reader, tag: int) -> bytes:
-    """The contents of the next element, which must have this tag and the shortest length."""
+def _read_header(reader: Reader, tag: int) -> int:
+    """The size of the next element, which must have this tag and the shortest length."""
     if reader.take(1)[0] != tag:
         raise Malformed(f"DER element {tag:#04x} expected")
     size = reader.take(1)[0]
@@ -53,7 +57,17 @@ def read_tlv(reader: Reader, tag: int) -> bytes:
         size = int.from_bytes(octets)
         if size < 0x80 or octets[0] == 0:
             raise Malformed("a DER length that is longer than it must be")
-    return reader.take(size)
+    return size
+
+
+def read_tlv(reader: Reader, tag: int) -> bytes:
+    """The contents of the next element."""
+    return reader.take(_read_header(reader, tag))
+
+
+def view_tlv(reader: Reader, tag: int) -> memoryview:
+    """The same where they lie: of a secret."""
+    return reader.view(_read_header(reader, tag))
 
 
 def read_element(reader: Reader, tag: int) -> bytes:
@@ -77,5 +91,13 @@ def read_sequence(data: Bytes) -> Reader:
     """The contents of a sequence that fills `data`."""
     reader = Reader(data)
     contents = read_tlv(reader, SEQUENCE)
+    reader.end()
+    return Reader(contents)
+
+
+def view_sequence(data: Bytes) -> Reader:
+    """The same of a secret, without a copy."""
+    reader = Reader(data)
+    contents = view_tlv(reader, SEQUENCE)
     reader.end()
     return Reader(contents)

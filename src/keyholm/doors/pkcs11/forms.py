@@ -32,10 +32,7 @@ class Form:
     public_bits: Callable[[bytes], Bits]  # those of the public half alone
     secret: tuple[int, ...]  # attributes that hold the secret
     size: int = 0  # of the public bits; 0: they tell
-
-    @property
-    def is_rsa(self) -> bool:
-        return self.key_type == CKK.RSA
+    untold: tuple[int, ...] = ()  # that hold it too, in a form that nobody needs
 
 
 def _nothing(bits: bytes) -> Bits:
@@ -153,8 +150,9 @@ def _lattice(
             ((CKA.PARAMETER_SET, parameter_set),),
             _nothing,
             _value,
-            (CKA.VALUE, CKA.SEED),
+            (CKA.SEED,),
             size,
+            (CKA.VALUE,),  # expanded from the seed
         )
 
     return with_set
@@ -257,14 +255,23 @@ def rsa_spki(modulus: int, exponent: int) -> bytes:
     return spki(RSA, der.sequence(der.integer(modulus), der.integer(exponent)))
 
 
-def with_parameters(key_type: int, parameters: dict[int, object]) -> Form | None:
-    """The form of a key type with these parameters, as a template gives them."""
+# Other names of curves that are about: PrintableStrings (PKCS#11 3.1, 6.3.3) and older OIDs.
+_PRINTABLE: Final = 0x13
+_ALIASES: Final = {
+    der.tlv(_PRINTABLE, b"edwards25519"): "1.3.101.112",
+    der.tlv(_PRINTABLE, b"edwards448"): "1.3.101.113",
+    der.tlv(_PRINTABLE, b"curve25519"): "1.3.101.110",
+    der.tlv(_PRINTABLE, b"curve448"): "1.3.101.111",
+    der.oid("1.3.6.1.4.1.11591.15.1"): "1.3.101.112",  # GNU
+    der.oid("1.3.6.1.4.1.3029.1.5.1"): "1.3.101.110",  # cryptlib
+}
+
+
+def parameters_of(key_type: int, cka: int, value: int | bytes) -> Form | None:
+    """The form of a key type with this curve or parameter set, as a template names it."""
+    if isinstance(value, bytes) and value in _ALIASES:
+        value = der.oid(_ALIASES[value])
     return next(
-        (
-            form
-            for form in FORMS
-            if form.key_type == key_type
-            and all(parameters.get(number) == value for number, value in form.parameters)
-        ),
+        (form for form in FORMS if form.key_type == key_type and (cka, value) in form.parameters),
         None,
     )

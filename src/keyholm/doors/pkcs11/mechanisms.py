@@ -140,7 +140,7 @@ def _hmac_types(hashed: Hash) -> frozenset[int]:
     return frozenset({CKK.GENERIC_SECRET, getattr(CKK, f"{own}_HMAC")})
 
 
-_ALL_HMAC_TYPES: Final = frozenset[int]().union(*map(_hmac_types, Hash))
+HMAC_TYPES: Final = frozenset[int]().union(*map(_hmac_types, Hash))
 
 
 def _generation() -> Iterable[Row]:
@@ -263,7 +263,7 @@ def _ciphers() -> Iterable[Row]:
     yield Row(CKM.AES_XTS, _CRYPT, xts, made.iv(_IV, core.AesXts), _opaque, (32, 64))
     yield Row(
         CKM.CHACHA20_POLY1305,
-        _CRYPT | _MESSAGES,
+        _CRYPT | _WRAP | _MESSAGES,
         frozenset({CKK.CHACHA20}),
         made.chacha20_poly1305,
         _opaque,
@@ -278,9 +278,9 @@ def _ciphers() -> Iterable[Row]:
 
 
 def _kdfs() -> Iterable[Row]:
-    hkdf = frozenset({CKK.HKDF, CKK.GENERIC_SECRET}) | _ALL_HMAC_TYPES
+    hkdf = frozenset({CKK.HKDF, CKK.GENERIC_SECRET}) | HMAC_TYPES
     yield Row(CKM.HKDF_DERIVE, CKF.DERIVE, hkdf, made.hkdf, _opaque, _GENERIC_BYTES)
-    counter = _AES | _ALL_HMAC_TYPES
+    counter = _AES | HMAC_TYPES
     yield Row(
         CKM.SP800_108_COUNTER_KDF, CKF.DERIVE, counter, made.counter_kdf, _opaque, _GENERIC_BYTES
     )

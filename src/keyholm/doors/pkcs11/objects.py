@@ -170,6 +170,10 @@ def _secret(shown: Shown) -> Told:
     return SECRET if _is_extractable(shown) and not _is_sensitive(shown) else SENSITIVE
 
 
+def _always_sensitive(shown: Shown) -> Told:
+    return SENSITIVE
+
+
 def _spki(shown: Shown) -> bytes:
     held = shown.held
     if isinstance(held, Key):
@@ -320,6 +324,7 @@ def _private_table(form: Form) -> Table:
         **_form_attributes(form),
         **{cka: _bit(cka) for cka in _SHARED_BITS[form.key_type]},
         **dict.fromkeys(form.secret, _secret),
+        **dict.fromkeys(form.untold, _always_sensitive),
     }
 
 
@@ -349,7 +354,6 @@ _SECRET_TABLE: Final[Table] = {
     CKA.KEY_TYPE: _secret_key_type,
     CKA.TRUSTED: _stored(CKA.TRUSTED, False),
     CKA.WRAP_TEMPLATE: _stored(CKA.WRAP_TEMPLATE, ()),
-    CKA.CHECK_VALUE: _stored(CKA.CHECK_VALUE, INVALID),
     CKA.VALUE: _secret,
     CKA.VALUE_LEN: _secret_size,
 }
