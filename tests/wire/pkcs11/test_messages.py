@@ -1,6 +1,7 @@
 """Requests and answers of every call in every dialect."""
 
 import struct
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -258,3 +259,26 @@ def test_frames() -> None:
     ):
         with pytest.raises(Malformed):
             messages.read_head(head, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "many"),
+    [
+        ("CreateObject", struct.pack(">IB", CKA.TOKEN, 0)),
+        ("CreateObject", struct.pack(">IBII", CKA.WRAP_TEMPLATE, 1, 0, 0)),
+        ("GetAttributeValue", struct.pack(">II", CKA.TOKEN, 1)),
+        ("FindObjectsWith", struct.pack(">Q", 2**63)),
+    ],
+)
+def test_what_is_read_takes_memory_in_proportion(name: str, many: bytes) -> None:
+    """A hostile frame costs up to some 20 times its bytes, for a moment: the door bounds frames."""
+    call, count = BY_NAME[name], 20_000
+    values = {"CreateObject": (1, ()), "GetAttributeValue": (1, 2, ())}.get(name, (1, 3, ()))
+    body = OWN.encode_request(call, *values)[:-4] + struct.pack(">I", count) + many * count
+    tracemalloc.start()
+    try:
+        OWN.decode_request(body)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 32 * len(body)
