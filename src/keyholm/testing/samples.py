@@ -13,7 +13,19 @@ from functools import cache
 from typing import Any, Final, cast
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, mldsa, padding, rsa, utils
+from cryptography.hazmat.primitives.asymmetric import (
+    dsa,
+    ec,
+    ed448,
+    ed25519,
+    mldsa,
+    mlkem,
+    padding,
+    rsa,
+    utils,
+    x25519,
+)
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from keyholm.core.mechanisms import (
     Digest,
@@ -30,7 +42,7 @@ from keyholm.core.mechanisms import (
     RsaPss,
     SecurityKey,
 )
-from keyholm.core.model import Algorithm
+from keyholm.core.model import Algorithm, OtherAlgorithm
 from keyholm.stores.software import keys as software
 from keyholm.wire.ssh import keys, signatures
 from keyholm.wire.ssh.private_keys import Private, PrivateDsa
@@ -89,6 +101,30 @@ def privates() -> tuple[Private, ...]:
     return (*map(new, kinds), _dsa())
 
 
+@cache
+def pkcs8() -> tuple[tuple[str, bytes], ...]:
+    """Private keys as programs bring them in, by the names of their algorithms."""
+    made: dict[str, Any] = {
+        Algorithm.ED25519: ed25519.Ed25519PrivateKey.generate(),
+        Algorithm.ECDSA_P256: ec.generate_private_key(ec.SECP256R1()),
+        Algorithm.RSA_2048: rsa.generate_private_key(65537, 2048),
+        OtherAlgorithm.ED448: ed448.Ed448PrivateKey.generate(),
+        OtherAlgorithm.X25519: x25519.X25519PrivateKey.generate(),
+        OtherAlgorithm.SECP256K1: ec.generate_private_key(ec.SECP256K1()),
+        OtherAlgorithm.ML_DSA_44: mldsa.MLDSA44PrivateKey.generate(),
+        OtherAlgorithm.ML_KEM_768: mlkem.MLKEM768PrivateKey.generate(),
+    }
+    form = (Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    return tuple((name, key.private_bytes(*form)) for name, key in made.items())
+
+
+@cache
+def short_rsa() -> bytes:
+    """What old programs bring in, as PKCS#8."""
+    key = rsa.generate_private_key(65537, 1024)  # noqa: S505 - that is what is tried
+    return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+
+
 def _dsa() -> PrivateDsa:
     numbers = dsa.generate_private_key(1024).private_numbers()  # noqa: S505 - all that SSH has
     public, shared = numbers.public_numbers, numbers.public_numbers.parameter_numbers
@@ -124,6 +160,17 @@ def spellings_of_secrets() -> frozenset[str]:
 
 
 # --- uses ----------------------------------------------------------------------------
+
+
+def streamed(public: keys.PublicKey) -> Mechanism:
+    """By which a key of this kind signs what comes in parts."""
+    match public:
+        case keys.Ed25519():
+            return EDDSA
+        case keys.Ecdsa():
+            return Ecdsa(Hash.SHA256)
+        case _:
+            return RsaPss(Hash.SHA256, Hash.SHA256, 32)
 
 
 def uses(public: keys.PublicKey, message: bytes) -> Iterator[tuple[Mechanism, Input]]:

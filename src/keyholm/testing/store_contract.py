@@ -10,6 +10,7 @@ it without a line more. Nothing here needs pytest, only something that calls `te
 # ruff: noqa: S101, PT017 - an assertion is how a test speaks, and there is no pytest here
 # mypy: disable-error-code="type-abstract"
 
+import hashlib
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from keyholm.core.errors import (
     AlreadyExists,
     BadKeyFile,
     BadRequest,
+    DataInvalid,
     KeyholmError,
     KeyNotFound,
     LimitExceeded,
@@ -33,18 +35,45 @@ from keyholm.core.errors import (
     PinLocked,
     PinNotSet,
     PinUnsuitable,
+    SignatureInvalid,
     TokenLocked,
 )
-from keyholm.core.mechanisms import Message
+from keyholm.core.mechanisms import (
+    AesCbc,
+    AesCmac,
+    AesGcm,
+    AesKeyWrap,
+    ChaCha20Poly1305,
+    Des3Ecb,
+    Ecdh,
+    Ecdsa,
+    Hash,
+    Hmac,
+    Mechanism,
+    Message,
+    MlDsa,
+    MlKem,
+    Opaque,
+    RsaOaep,
+    RsaRaw,
+    Verb,
+)
 from keyholm.core.model import (
     Algorithm,
     Attributes,
     Key,
+    KeyType,
     Kind,
     NewKey,
     NewObject,
     Object,
+    Origin,
+    OtherAlgorithm,
+    RsaKey,
+    SecretKey,
+    SecretType,
     Value,
+    spelled,
 )
 from keyholm.core.policy import OPEN, Confirm, Policy, policy_hash
 from keyholm.core.secret import Secret
@@ -52,6 +81,7 @@ from keyholm.core.session import Role
 from keyholm.core.store import (
     BacksUp,
     Change,
+    Derives,
     Describes,
     Destroys,
     Event,
@@ -64,6 +94,7 @@ from keyholm.core.store import (
     Imports,
     MakesTokens,
     NewPins,
+    Operates,
     PinState,
     Restores,
     Signs,
@@ -84,6 +115,34 @@ CONFIRMED: Final = Policy(confirm=Confirm(asked=True))
 QUICK: Final = tuple(a for a in Algorithm if a not in (Algorithm.RSA_3072, Algorithm.RSA_4096))
 OFFERED: Final = (keys.Ed25519, keys.Ecdsa, keys.Rsa, keys.MlDsa44Ed25519)
 Ability = TypeVar("Ability")
+AES_256: Final = SecretKey(SecretType.AES, 32)
+DES3: Final = SecretKey(SecretType.DES3, 24)
+EVERY_KIND: Final[tuple[KeyType, ...]] = (
+    *QUICK,
+    *OtherAlgorithm,
+    RsaKey(2048, 3),
+    *(SecretKey(SecretType.AES, size) for size in (16, 24, 32)),
+    SecretKey(SecretType.CHACHA20, 32),
+    SecretKey(SecretType.GENERIC, 1),
+    SecretKey(SecretType.GENERIC, 4096),
+)
+OTHER_USES: Final[dict[OtherAlgorithm, Mechanism]] = {
+    OtherAlgorithm.ED448: samples.EDDSA,
+    OtherAlgorithm.ECDSA_P224: Ecdsa(Hash.SHA256),
+    OtherAlgorithm.SECP256K1: Ecdsa(Hash.SHA256),
+    OtherAlgorithm.ML_DSA_44: MlDsa(),
+    OtherAlgorithm.ML_DSA_65: MlDsa(),
+    OtherAlgorithm.ML_DSA_87: MlDsa(),
+}
+SECRET_USES: Final[dict[object, tuple[tuple[Verb, Mechanism], ...]]] = {
+    SecretType.AES: (
+        (Verb.SIGN, AesCmac()),
+        (Verb.ENCRYPT, AesCbc(bytes(16), padded=True)),
+        (Verb.ENCRYPT, AesGcm(bytes(12), b"with it", 16)),
+    ),
+    SecretType.CHACHA20: ((Verb.ENCRYPT, ChaCha20Poly1305(bytes(12), b"")),),
+    SecretType.GENERIC: ((Verb.SIGN, Hmac(Hash.SHA256, 32)),),
+}
 
 
 class StoreContract(ABC):
@@ -264,6 +323,179 @@ class StoreContract(ABC):
                 else:
                     with refused(NotExportable):
                         token.export(key)
+
+    # --- keys of every kind --------------------------------------------------------------
+
+    def test_keys_of_every_kind_are_made_and_used(self) -> None:
+        with self.token(Operates) as token:
+            if not has(token, Generates):
+                return
+            for wanted in EVERY_KIND:
+                key = token.generate(new_key(wanted), OPEN)
+                assert (key.kind is Kind.SECRET) == isinstance(wanted, SecretKey)
+                assert key.secret == (wanted if isinstance(wanted, SecretKey) else None)
+                assert len(key.id) == 64
+                if key.spki:
+                    assert key.id == hashlib.sha256(key.spki).hexdigest()
+                assert listed(token)[-1] == key
+                try_out(token, key)
+
+    def test_keys_of_every_kind_are_there_after_a_lock(self) -> None:
+        with self.token(Operates) as token, secret(PASSPHRASE) as passphrase:
+            if not has(token, Generates) or not has(token, Unlocks):
+                return
+            made = [token.generate(new_key(wanted), OPEN) for wanted in EVERY_KIND]
+            token.lock()
+            for key in made:
+                for verb, mechanism in SECRET_USES.get(kind_of(key), ()):
+                    with refused(TokenLocked):
+                        token.begin_use(key, verb, mechanism)
+            token.unlock(passphrase)
+            assert listed(token) == made
+            for key in made:
+                try_out(token, key)
+
+    def test_a_private_key_that_is_brought_in_is_what_it_is(self) -> None:
+        with self.token(HoldsObjects) as token:
+            for name, pkcs8 in samples.pkcs8() if token else ():
+                with secret(pkcs8) as material:
+                    new = NewObject(Kind.PRIVATE, {CKA.LABEL: name.encode()}, material)
+                    key = token.create_object(new, OPEN)
+                    again = token.create_object(new, OPEN)  # PKCS#11 may have one twice
+                assert (key.id, key.label, key.origin) == (again.id, name, Origin.IMPORTED)
+                assert (key.ssh is not None) == (name in set(Algorithm)), name
+                assert key.public_attributes is None
+                try_out(token, key)
+
+    def test_bytes_that_are_no_key_are_refused(self) -> None:
+        with self.token(HoldsObjects) as token:
+            if not token:
+                return
+            for bad in (b"", b"\0" * 100, b"0" * 40_000):
+                with secret(bad) as material, refused(BadKeyFile):
+                    token.create_object(NewObject(Kind.PRIVATE, {}, material), OPEN)
+            for size in (0, 15, 33):
+                with secret(bytes(size)) as material, refused(AlgorithmUnsupported):
+                    new = NewObject(Kind.SECRET, {}, material, SecretKey(SecretType.AES, size))
+                    token.create_object(new, OPEN)
+            with refused(BadRequest):
+                token.create_object(NewObject(Kind.SECRET, {}), OPEN)
+            assert listed(token) == []
+
+    def test_only_a_key_that_may_leave_tells_its_value(self) -> None:
+        with self.token(HoldsObjects) as token:
+            if not token:
+                return
+            value = bytes(range(32))
+            for exportable in (True, False):
+                new = NewObject(Kind.SECRET, {}, exportable=exportable)
+                with secret(value) as material:
+                    key = token.create_object(replace(new, material=material), OPEN)
+                if exportable:
+                    with token.value_of(key) as told:
+                        assert bytes(told.view) == value
+                else:
+                    with refused(NotExportable):
+                        token.value_of(key)
+
+    def test_the_keys_of_a_session_work_and_are_listed_nowhere(self) -> None:
+        with self.token(Operates) as token, secret(PASSPHRASE) as passphrase:
+            if not has(token, Generates) or not has(token, HoldsObjects):
+                return
+            for wanted in EVERY_KIND:
+                key = token.generate(replace(new_key(wanted), session=True), CONFIRMED)
+                assert key.place.is_session
+                assert listed(token) == []
+                assert token.policy_of(key) == CONFIRMED
+                try_out(token, key)
+                changed = token.change_object(key, {CKA.ID: b"changed"})
+                assert changed.attributes == {CKA.ID: b"changed"}
+                try_out(token, changed)
+                token.destroy(key)
+                with refused(KeyNotFound):
+                    token.begin_use(key, Verb.SIGN, samples.EDDSA)
+            kept = token.generate(replace(new_key(Algorithm.ED25519), session=True), OPEN)
+            token.lock()
+            token.unlock(passphrase)
+            with refused(KeyNotFound):
+                token.sign(kept, samples.EDDSA, MESSAGE)
+
+    def test_the_public_half_needs_no_unlocking(self) -> None:
+        with self.token(Operates) as token:
+            if not has(token, Unlocks):
+                return
+            key = fill(token, Algorithm.ED25519)
+            signature = token.sign(key, samples.EDDSA, MESSAGE)
+            token.lock()
+            verify(token, key, samples.EDDSA, signature)
+
+    def test_keys_are_made_of_keys(self) -> None:
+        with self.token(Derives) as token:
+            if not has(token, Generates):
+                return
+            one, other = (token.generate(new_key(OtherAlgorithm.X25519), OPEN) for _ in range(2))
+            new = NewObject(Kind.SECRET, {CKA.LABEL: b"agreed"}, type=AES_256, exportable=True)
+            agreed = [
+                token.derive(mine, Ecdh(theirs.spki[-32:]), new, CONFIRMED)
+                for mine, theirs in ((one, other), (other, one))
+            ]
+            assert [key.label for key in agreed] == ["agreed", "agreed"]
+            assert all(token.policy_of(key) == CONFIRMED for key in agreed)
+            assert value(token, agreed[0]) == value(token, agreed[1])
+            pair = token.generate(new_key(OtherAlgorithm.ML_KEM_768), OPEN)
+            ciphertext, sent = token.encapsulate(pair, MlKem(), new, OPEN)
+            received = token.decapsulate(pair, MlKem(), ciphertext, new, OPEN)
+            assert value(token, sent) == value(token, received)
+
+    def test_keys_leave_and_come_encrypted(self) -> None:
+        with self.token(Derives) as token:
+            if not has(token, Generates):
+                return
+            by = token.generate(new_key(AES_256), OPEN)
+            rsa = token.generate(new_key(RsaKey(2048)), OPEN)
+            padded, oaep = AesKeyWrap(padded=True), RsaOaep(Hash.SHA256, Hash.SHA256)
+            for wanted, wrapping, mechanism in (
+                (Algorithm.ED25519, by, padded),
+                (OtherAlgorithm.ED448, by, padded),
+                (SecretKey(SecretType.GENERIC, 17), by, padded),
+                (SecretKey(SecretType.AES, 16), rsa, oaep),
+            ):
+                key = token.generate(replace(new_key(wanted), exportable=True), OPEN)
+                wrapped = token.wrap(wrapping, key, mechanism)
+                new = NewObject(key.kind, {}, type=key.secret, exportable=True, session=True)
+                back = token.unwrap(wrapping, mechanism, wrapped, new, OPEN)
+                assert value(token, back) == value(token, key)
+                assert (back.kind, back.origin) == (key.kind, Origin.IMPORTED)
+                with refused(DataInvalid):
+                    bad = bytes((wrapped[0] ^ 1,)) + wrapped[1:]
+                    token.unwrap(wrapping, mechanism, bad, new, OPEN)
+            with refused(NotExportable):
+                token.wrap(by, rsa, padded)
+
+    def test_what_only_old_programs_want_is_refused_where_nobody_asked_for_it(self) -> None:
+        with self.token(Operates) as token:
+            if not has(token, Generates):
+                return
+            with refused(AlgorithmUnsupported):
+                token.generate(new_key(DES3), OPEN)
+            rsa = token.generate(new_key(RsaKey(2048)), OPEN)
+            with refused(MechanismUnsupported):
+                token.begin_use(rsa, Verb.SIGN, RsaRaw())
+            with refused(MechanismUnsupported):
+                token.sign(rsa, RsaRaw(), Opaque(bytes(256)))
+
+    def test_a_token_for_old_programs_takes_it(self) -> None:
+        with self.pins(legacy=True) as token:
+            if not has(token, Operates):
+                return
+            check_pin(token, Role.USER, USER_PIN)
+            assert token.legacy
+            rsa = token.generate(new_key(RsaKey(2048)), OPEN)
+            signature = token.sign(rsa, RsaRaw(), Opaque(b"\0" + bytes(255)))
+            assert len(signature) == 256
+            key = token.generate(new_key(DES3), OPEN)
+            ciphertext = crypt(token, key, Verb.ENCRYPT, Des3Ecb(), bytes(16))
+            assert crypt(token, key, Verb.DECRYPT, Des3Ecb(), ciphertext) == bytes(16)
 
     # --- objects -----------------------------------------------------------------------
 
@@ -451,14 +683,14 @@ class StoreContract(ABC):
     # --- PINs --------------------------------------------------------------------------
 
     @contextmanager
-    def pins(self, *, application: bool = True) -> Iterator[Any]:
+    def pins(self, *, legacy: bool = False) -> Iterator[Any]:
         """A token with PINs; none where the store makes no such tokens."""
         with self.opened() as store:
             if not isinstance(store, MakesTokens):
                 yield None
                 return
             with secret(OFFICER_PIN) as officer, secret(USER_PIN) as user:
-                pins = NewPins(officer, user, application)
+                pins = NewPins(officer, user, application_login=True, legacy=legacy)
                 yield store.make_pin_token("ein Token mit Übung", 1000, pins)
 
     def test_the_users_pin_opens_and_the_officers_does_not(self) -> None:
@@ -678,6 +910,60 @@ def one_of_each(token: Token) -> Iterator[Key]:
 
 def secret(data: bytes) -> Secret:
     return Secret.of(data)
+
+
+def new_key(wanted: KeyType) -> NewKey:
+    """As PKCS#11 makes one: it has attributes."""
+    return NewKey(spelled(wanted), wanted, attributes={CKA.ID: b"1"})
+
+
+def kind_of(key: Key) -> object:
+    return key.secret.type if key.secret else "private"
+
+
+def try_out(token: Any, key: Key) -> None:
+    """Whatever it can do, it does."""
+    if key.ssh is not None:
+        mechanism, data = next(iter(samples.uses(key.ssh, MESSAGE.data)))
+        samples.verify(key.ssh, mechanism, data, token.sign(key, mechanism, data))
+        if not isinstance(key.ssh, keys.MlDsa44Ed25519):
+            signing = samples.streamed(key.ssh)
+            verify(token, key, signing, in_parts(token, key, Verb.SIGN, signing))
+    elif key.secret is not None:
+        for verb, mechanism in SECRET_USES[key.secret.type]:
+            if verb is Verb.SIGN:
+                verify(token, key, mechanism, in_parts(token, key, verb, mechanism))
+            else:
+                ciphertext = crypt(token, key, Verb.ENCRYPT, mechanism, MESSAGE.data)
+                assert crypt(token, key, Verb.DECRYPT, mechanism, ciphertext) == MESSAGE.data
+    elif (by := OTHER_USES.get(OtherAlgorithm(key.label))) is not None:
+        verify(token, key, by, in_parts(token, key, Verb.SIGN, by))
+
+
+def in_parts(token: Operates, key: Key, verb: Verb, mechanism: Mechanism) -> bytes:
+    running = token.begin_use(key, verb, mechanism)
+    begun = running.update(MESSAGE.data[:5]) + running.update(MESSAGE.data[5:])
+    return begun + running.finish()
+
+
+def verify(token: Operates, key: Key, mechanism: Mechanism, signature: bytes) -> None:
+    running = token.begin_use(key, Verb.VERIFY, mechanism)
+    running.update(MESSAGE.data)
+    running.finish(signature)
+    running = token.begin_use(key, Verb.VERIFY, mechanism)
+    running.update(b"another" + MESSAGE.data)
+    with refused(SignatureInvalid):
+        running.finish(signature)
+
+
+def crypt(token: Operates, key: Key, verb: Verb, mechanism: Mechanism, data: bytes) -> bytes:
+    running = token.begin_use(key, verb, mechanism)
+    return running.update(data) + running.finish()
+
+
+def value(token: HoldsObjects, key: Key) -> bytes:
+    with token.value_of(key) as told:
+        return bytes(told.view)
 
 
 def check_pin(token: HasPins, role: Role, pin: bytes) -> None:

@@ -26,7 +26,7 @@ def key(request: Request, found: model.Key) -> schema.Key:
         token=found.place.token,
         algorithm=algorithm_of(found),
         type=keys.type_name(found.ssh) if found.ssh else "",
-        fingerprint=keys.fingerprint(found.blob or found.spki),
+        fingerprint=keys.fingerprint(known) if (known := found.blob or found.spki) else "",
         public=keys.format_line(found.identity, found.label) if found.ssh else "",
         origin=found.origin,
         exportable=found.exportable,

@@ -13,7 +13,7 @@ encryption", STREAM).
 import hashlib
 import hmac
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +21,8 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from keyholm.core.errors import BadRequest, PassphraseIncorrect, StoreDamaged
+from keyholm.core.errors import BadRequest, KeyholmError, PassphraseIncorrect, StoreDamaged
+from keyholm.core.model import SecretType
 from keyholm.core.secret import Secret
 from keyholm.stores.disk import cost as costs
 from keyholm.stores.disk import crypto, folder, slots
@@ -30,7 +31,9 @@ from keyholm.stores.disk.entry import Facts, Form
 from keyholm.stores.disk.journal import Hold
 from keyholm.stores.disk.line import read as read_line
 from keyholm.stores.disk.objects import Hidden
+from keyholm.stores.software.material import describe
 from keyholm.stores.software.plain import released
+from keyholm.stores.software.secret_keys import check_size
 from keyholm.wire.codec import UINT32, Reader
 from keyholm.wire.ssh import keys
 from keyholm.wire.ssh.private_keys import PRIVATE, halves_match
@@ -166,7 +169,7 @@ class Opened:
                 facts.key.check()
                 private = _string(self.reader)
                 _check(facts, private)
-            except ValueError as error:
+            except (ValueError, KeyholmError) as error:
                 raise _damaged(str(error)) from error
             yield Saved(facts.object, facts.key, private)
             private.release()
@@ -265,15 +268,39 @@ def _check(saved: _SavedFacts, private: memoryview) -> None:
     """
     if not folder.is_object(saved.object):
         raise ValueError("a key in it has no name that a key can have")
-    if saved.key.form is Form.OBJECT:
-        read_line(private, Hidden)
-        return
+    _FITS[saved.key.form](saved.key, private)
+
+
+def _object(facts: Facts, private: memoryview) -> None:
+    read_line(private, Hidden)
+
+
+def _secret(facts: Facts, private: memoryview) -> None:
+    if len(private) != facts.size:
+        raise ValueError(f"the key {facts.label!r} is as long as another one")
+    check_size(SecretType(facts.type), facts.size)
+
+
+def _pkcs8(facts: Facts, private: memoryview) -> None:
+    if describe(private).spki != facts.public:
+        raise ValueError(f"the private half of {facts.label!r} is that of another key")
+
+
+def _ssh(facts: Facts, private: memoryview) -> None:
     reader = Reader(private)
     with released(PRIVATE.read(reader)) as key:
         reader.end()
         # RSA is not validated here as at an import, which would take minutes for a large token.
-        if keys.encode(key.public) != saved.key.public or not halves_match(key):
-            raise ValueError(f"the private half of {saved.key.label!r} is that of another key")
+        if keys.encode(key.public) != facts.public or not halves_match(key):
+            raise ValueError(f"the private half of {facts.label!r} is that of another key")
+
+
+_FITS: Final[dict[Form, Callable[[Facts, memoryview], None]]] = {
+    Form.SSH: _ssh,
+    Form.PKCS8: _pkcs8,
+    Form.SECRET: _secret,
+    Form.OBJECT: _object,
+}
 
 
 def _string(reader: Reader) -> memoryview:

@@ -12,16 +12,28 @@ of a key, its policy least of all, can be changed or taken from another file.
 
 import hashlib
 import re
+from collections.abc import Mapping
 from enum import StrEnum, unique
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 
 from keyholm.core.errors import BadPolicy, StoreDamaged
-from keyholm.core.model import Key, KeyId, Kind, Origin, Place, SecretKey, SecretType
+from keyholm.core.model import (
+    Key,
+    KeyId,
+    Kind,
+    Origin,
+    OtherAlgorithm,
+    Place,
+    SecretKey,
+    SecretType,
+    spelled,
+)
 from keyholm.core.policy import Policy, parse, write
 from keyholm.core.secret import Secret
 from keyholm.stores.disk import attributes, crypto
@@ -36,6 +48,7 @@ FORMAT: Final = 1
 # A policy has at most 64 KiB, RSA with 16384 bits 10 KiB; JSON can double that. Then there are
 # the attributes of both halves.
 MAX_FILE: Final = 256 * 1024 + 2 * attributes.MOST
+_NO_FACTS: Final[Mapping[str, str]] = MappingProxyType({})  # one for all: 10,000 keys are many
 _ID: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -53,7 +66,7 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     """What a file, and the journal, say of one key, or of a private object: that it exists."""
 
     id: str  # of a key pair that of its public half, else random
-    type: str  # of a key pair as SSH names it, else empty; of a secret key what it is for
+    type: str  # of a key pair as SSH names it, else as we do; of a secret key what it is for
     public: bytes  # blob, or the SubjectPublicKeyInfo where SSH has no words
     label: str
     origin: Origin
@@ -86,6 +99,8 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         ssh = keys.decode(self.public) if self.form is Form.SSH else None
         application = getattr(ssh, "application", b"")
         is_secret = self.form is Form.SECRET
+        secret = SecretKey(SecretType(self.type), self.size) if is_secret else None
+        algorithm = self.type if secret is None else spelled(secret)
         return Key(
             KeyId(self.id),
             Place(STORE, token, name),
@@ -105,7 +120,8 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             public_attributes=None
             if self.public_attributes is None or is_secret
             else attributes.public(self.public_attributes),
-            secret=SecretKey(SecretType(self.type), self.size) if is_secret else None,
+            secret=secret,
+            facts=_NO_FACTS if ssh is not None else {"algorithm": algorithm},
         )
 
 
@@ -115,7 +131,8 @@ def _fits_ssh(facts: Facts) -> bool:
 
 
 def _fits_pkcs8(facts: Facts) -> bool:
-    return not facts.type and hashlib.sha256(facts.public).hexdigest() == facts.id
+    OtherAlgorithm(facts.type)
+    return hashlib.sha256(facts.public).hexdigest() == facts.id
 
 
 def _fits_secret(facts: Facts) -> bool:
