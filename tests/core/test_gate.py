@@ -353,7 +353,16 @@ ABILITIES = {
     for name in getattr(kind, "__abstractmethods__", ())
 }
 # Facts about a token, which anybody may ask for.
-FACTS = {"locked", "guarded", "slots", "policy_of"}
+FACTS = {
+    "locked",
+    "guarded",
+    "slots",
+    "policy_of",
+    "objects",
+    "pin_state",
+    "application_login",
+    "legacy",
+}
 
 
 def test_only_the_gate_calls_an_ability() -> None:
