@@ -226,7 +226,15 @@ def test_a_result_and_the_room_for_it(result: bytes, room: int, answer: bytes | 
 
 @pytest.mark.parametrize(
     ("result", "room", "answer"),
-    [((7, 8), 0, 2), ((7, 8), 1, 2), ((7, 8), 2, (7, 8)), ((), 0, 0), ((), 4, ())],
+    [
+        ((7, 8), 0, 2),
+        ((7, 8), 1, 2),
+        ((7, 8), 2, (7, 8)),
+        ((7, 8), NO_BYTES, 2),
+        ((), NO_BYTES, ()),
+        ((), 0, 0),
+        ((), 4, ()),
+    ],
 )
 def test_a_list_and_the_room_for_it(
     result: tuple[int, ...], room: int, answer: tuple[int, ...] | int
@@ -282,3 +290,17 @@ def test_what_is_read_takes_memory_in_proportion(name: str, many: bytes) -> None
     finally:
         tracemalloc.stop()
     assert peak < 32 * len(body)
+
+
+def test_our_module_lists_what_is_in_a_wanted_template() -> None:
+    call = BY_NAME["GetAttributeValue"]
+    head = OWN.encode_request(call, 1, 2, ())[:-4]
+    listed = struct.pack(">9I", 2, CKA.WRAP_TEMPLATE, 24, 1, CKA.TOKEN, 1, CKA.ID, 9, 0)[:-4]
+    wanted = ((CKA.WRAP_TEMPLATE, 24), (CKA.ID, 9))
+    assert OWN.decode_request(head + listed).values == (1, 2, wanted)
+    # A template that is there and has no room still has a count of nothing.
+    empty = struct.pack(">4I", 1, CKA.WRAP_TEMPLATE, NO_BYTES, 0)
+    assert OWN.decode_request(head + empty).values == (1, 2, ((CKA.WRAP_TEMPLATE, NO_BYTES),))
+    plain = struct.pack(">5I", 2, CKA.WRAP_TEMPLATE, 24, CKA.ID, 9)
+    with pytest.raises(Malformed):
+        OWN.decode_request(head + plain)

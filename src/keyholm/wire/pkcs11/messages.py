@@ -132,7 +132,10 @@ def fit(result: bytes, room: int) -> bytes | int:
 
 def fit_ulongs(result: tuple[int, ...], room: int) -> tuple[int, ...] | int:
     """The same for a list."""
-    return result if room and len(result) <= room else len(result)
+    count = len(result)
+    if room == NO_BYTES:
+        return count or ()
+    return result if room and count <= room else count
 
 
 class Protocol:
@@ -323,7 +326,7 @@ class _Types:
             case Type.ATTRIBUTES:
                 return self._templates.read
             case Type.ATTRIBUTE_ROOM:
-                if self._dialect.is_ours or self._dialect.version == 0:
+                if self._dialect.version == 0:
                     return self._templates.read_wanted
                 return self._templates.read_wanted_nested
             case Type.MECHANISM:

@@ -66,7 +66,7 @@ def has_form(number: int, dialect: Dialect) -> bool:
 class Templates:
     """Reads and writes the templates of one dialect."""
 
-    __slots__ = ("_depth", "_nested", "_readers", "_unasked", "_writers")
+    __slots__ = ("_depth", "_nested", "_readers", "_writers")
 
     def __init__(self, dialect: Dialect) -> None:
         self._depth = OWN_DEPTH if dialect.is_ours else STOCK_DEPTH
@@ -75,7 +75,6 @@ class Templates:
             for number, kind in KINDS.items()
             if kind is Kind.TEMPLATE and has_form(number, dialect)
         )
-        self._unasked = frozenset() if dialect.is_ours else self._nested
         self._readers = {
             number: _reader(number, kind, dialect)
             for number, kind in KINDS.items()
@@ -131,7 +130,7 @@ class Templates:
         return tuple(zip(flat[::2], flat[1::2], strict=True))
 
     def read_wanted_nested(self, reader: Reader) -> tuple[Wanted, ...]:
-        """As p11-kit from 0.25.4 on has it: after a template with room come its attributes."""
+        """As p11-kit from 0.25.4 on, and we, have it: after a template with room what is in it."""
         return self._read_nested(reader, self._depth)
 
     def _read_nested(self, reader: Reader, depth: int) -> tuple[Wanted, ...]:
@@ -146,10 +145,10 @@ class Templates:
         return tuple(found)
 
     def write_wanted(self, wanted: Iterable[Wanted]) -> bytes:
-        # Newer versions of p11-kit want to be told what is in a template that has room. Asked for
-        # its length alone, none does.
+        # What is wanted of a template that has room would have to be told. Asked for its length
+        # alone it has none, and a daemon of ours answers in full.
         asked = [
-            _WANTED.pack(number, 0 if number in self._unasked else room) for number, room in wanted
+            _WANTED.pack(number, 0 if number in self._nested else room) for number, room in wanted
         ]
         return write_uint32(len(asked)) + b"".join(asked)
 
