@@ -31,6 +31,7 @@ LENGTH: Final = 4
 EAGER_SECONDS: Final = 100e-6
 TRIES: Final = 20
 MISSES: Final = 4
+FEW: Final = SPARE_THREADS
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,11 @@ class Connection:
     """One accepted client."""
 
     __slots__ = (
-        "_alone",
         "_buffer",
         "_deadline",
         "_eager",
         "_filled",
+        "_how_many",
         "_limits",
         "_poll",
         "_taken",
@@ -65,10 +66,10 @@ class Connection:
         peer: Peer,
         buffer: "Buffer",
         limits: Limits,
-        alone: Callable[[], bool] = lambda: False,
+        how_many: Callable[[], int] = lambda: 1,
     ) -> None:
         self.socket, self.peer = accepted, peer
-        self._buffer, self._limits, self._alone = buffer, limits, alone
+        self._buffer, self._limits, self._how_many = buffer, limits, how_many
         self._filled = self._taken = 0
         self._eager = 0
         self._deadline = 0.0  # of a request of which only a part is here
@@ -89,7 +90,7 @@ class Connection:
                     return
                 try:
                     count = receive(room)
-                except TimeoutError:
+                except (TimeoutError, BlockingIOError):
                     if self._filled > self._taken:
                         return
                     continue
@@ -115,8 +116,9 @@ class Connection:
 
     def _receive(self, room: memoryview) -> int:
         """As `recv_into`, but for a client that asks again and again, look a few times
-        before going to sleep: to be woken costs more than a signature."""
-        if self._eager > 0 and self._alone():
+        before going to sleep: to be woken costs more than a signature. Only with nobody
+        else there who would be kept waiting."""
+        if self._eager > 0 and self._how_many() == 1:
             for _ in range(TRIES):
                 try:
                     count = self.socket.recv_into(room, 0, socket.MSG_DONTWAIT)
@@ -126,10 +128,13 @@ class Connection:
                 return count
             self._eager -= 1
         asleep = time.monotonic()
-        self._sleep()
+        # Among many threads, to give the interpreter away once more is dearer than a wake-up.
+        if self._how_many() <= FEW:
+            self._sleep()
+        count = self.socket.recv_into(room)
         if time.monotonic() - asleep < EAGER_SECONDS:
             self._eager = MISSES
-        return self.socket.recv_into(room)
+        return count
 
     def _sleep(self) -> None:
         """Until there is something to receive. Raises `TimeoutError`.
@@ -348,15 +353,15 @@ class Serving:
             return
         try:
             timeout = struct.pack("@ll", *_timeval(self._limits.frame_seconds))
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
             accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
             with contextlib.suppress(OSError):  # the client is gone
-                self._serve(Connection(accepted, peer, buffer, self._limits, self._alone))
+                self._serve(Connection(accepted, peer, buffer, self._limits, self._how_many))
         finally:
             self._leave(accepted, uid)
 
-    def _alone(self) -> bool:
-        """Whether nobody else would be kept waiting by a thread that does not sleep."""
-        return len(self._open) == 1
+    def _how_many(self) -> int:
+        return len(self._open)
 
     def _enter(self, accepted: socket.socket, uid: int) -> bool:
         with self._lock:
