@@ -249,6 +249,7 @@ class Serving:
     ) -> None:
         self._listener, self._serve, self._accepts = listener, serve, accepts
         self._limits, self._name = limits, name
+        self._timeout = struct.pack("@ll", *_timeval(limits.frame_seconds))
         self._lock = threading.Lock()
         self._spare = 0
         self._open: dict[int, socket.socket] = {}
@@ -352,9 +353,8 @@ class Serving:
         if not self._accepts(peer) or not self._enter(accepted, uid):
             return
         try:
-            timeout = struct.pack("@ll", *_timeval(self._limits.frame_seconds))
-            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
-            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
+            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                accepted.setsockopt(socket.SOL_SOCKET, option, self._timeout)
             with contextlib.suppress(OSError):  # the client is gone
                 self._serve(Connection(accepted, peer, buffer, self._limits, self._how_many))
         finally:

@@ -65,7 +65,7 @@ questions = st.builds(
 )
 usable = st.builds(Usable, words, words)
 KINDS: dict[type, st.SearchStrategy[Message]] = {
-    Identify: st.builds(Identify, uint32),
+    Identify: st.builds(Identify, uint32, st.booleans()),
     Identified: st.builds(Identified, processes, st.none() | uint32, st.booleans()),
     Resolve: st.builds(Resolve, words),
     Resolved: st.builds(Resolved, st.none() | executables),

@@ -8,6 +8,7 @@
 The secret goes from and into locked memory; it is never part of a message's value.
 """
 
+import select
 import socket
 import struct
 from typing import Final
@@ -18,6 +19,7 @@ from keyholm.wire.codec import Malformed
 HEADER: Final = struct.Struct(">II")
 MOST_BODY: Final = 1024 * 1024
 MOST_SECRET: Final = 64 * 1024
+AT_ONCE: Final = 4096  # bytes that are asked for before the size of a plain frame is known
 
 
 class HungUp(ConnectionError):
@@ -51,6 +53,37 @@ def receive(channel: socket.socket) -> tuple[bytes, Secret | None]:
         secret.close()
         raise
     return body, secret
+
+
+def receive_plain(channel: socket.socket, seconds: float) -> bytes:
+    """The next frame of a blocking channel that has no secret in any: in one piece as a rule.
+
+    Raises `HungUp`, `Malformed` and `TimeoutError`.
+    """
+    try:
+        data = channel.recv(AT_ONCE, socket.MSG_DONTWAIT)  # asked long ago, as a rule
+    except BlockingIOError:
+        data = _later(channel, seconds)
+    if not data:
+        raise HungUp("end of file")
+    while len(data) < HEADER.size:
+        data += _later(channel, seconds)
+    body_size, secret_size = HEADER.unpack_from(data)
+    size = HEADER.size + body_size
+    if body_size > MOST_BODY or secret_size or len(data) > size:
+        raise Malformed(f"a plain frame of {body_size} and {secret_size} bytes")
+    while len(data) < size:
+        data += _later(channel, seconds)
+    return data[HEADER.size :]
+
+
+def _later(channel: socket.socket, seconds: float) -> bytes:
+    # Who sleeps in recv() itself is also woken when the other side has read the request.
+    poll = select.poll()
+    poll.register(channel, select.POLLIN)
+    if not poll.poll(seconds * 1000):
+        raise TimeoutError
+    return _some(channel, AT_ONCE)
 
 
 def _exactly(channel: socket.socket, size: int) -> bytes:

@@ -24,7 +24,7 @@ from keyholm.core.caller import Executable, Peer, Process
 from keyholm.core.prompt import Answer, Question
 from keyholm.core.secret import Secret
 from keyholm.daemon.steward import messages, pidfd
-from keyholm.daemon.steward.channel import HungUp, receive, send
+from keyholm.daemon.steward.channel import HungUp, receive, receive_plain, send
 from keyholm.daemon.steward.look_up import Gone, LookUp
 from keyholm.wire.codec import Malformed
 
@@ -101,7 +101,7 @@ class StewardClient:
 
     def look_up_pid(self, pid: int) -> tuple[int | None, Process]:
         """Who `pid` is right now, and whose: for explanations, never for a decision."""
-        found = self._quick(messages.Identify(pid), messages.Identified)
+        found = self._quick(messages.Identify(pid, whose=True), messages.Identified)
         return found.uid, found.process
 
     def resolve(self, path: str) -> Executable | None:
@@ -176,9 +176,8 @@ class StewardClient:
     def finish(self, channel: socket.socket) -> messages.Message:
         self._begun.discard(channel)
         try:
-            body, _ = receive(channel)
-            reply = messages.decode_reply(body)
-        except (HungUp, TimeoutError, Malformed) as error:
+            reply = messages.decode_reply(receive_plain(channel, QUICK))
+        except (OSError, Malformed) as error:
             raise self._gone(channel) from error
         if len(self._idle) < MOST_IDLE:
             self._idle.append(channel)
@@ -248,7 +247,6 @@ class StewardClient:
             raise self._failure() from error
         finally:
             theirs.close()
-        ours.settimeout(QUICK)
         return ours
 
 

@@ -62,7 +62,7 @@ def identify(pid: int) -> Process:
     try:
         stat = read_stat(handle)
         executable = _executable(handle)
-        cgroup = cgroup_in(_read(handle, "cgroup"))
+        cgroup, unit = _placed(_read(handle, "cgroup"))
     except (OSError, ValueError):
         return Process(pid=pid)
     finally:
@@ -71,7 +71,7 @@ def identify(pid: int) -> Process:
         pid=pid,
         start=stat.start,
         executable=executable,
-        unit=unit_of(cgroup),
+        unit=unit,
         cgroup=cgroup,
         tty=terminal_name(stat.terminal),
         command=stat.command,
@@ -143,6 +143,7 @@ def _described(path: str, facts: os.stat_result) -> Executable:
     )
 
 
+@lru_cache(maxsize=256)
 def is_interpreter(path: str) -> bool:
     name = os.path.basename(path.removesuffix(ELSEWHERE).removesuffix(DELETED))
     while name not in INTERPRETERS:
@@ -173,6 +174,13 @@ def parse_stat(line: str) -> Stat:
         foreground=int(rest[5]),
         start=int(rest[19]),
     )
+
+
+@lru_cache(maxsize=256)
+def _placed(text: str) -> tuple[str, str]:
+    """The cgroup that the file names, and its unit."""
+    cgroup = cgroup_in(text)
+    return cgroup, unit_of(cgroup)
 
 
 def cgroup_in(text: str) -> str:

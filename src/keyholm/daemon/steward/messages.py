@@ -19,13 +19,15 @@ class Message(Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fie
 
 
 class Identify(Message, frozen=True):
-    """Who is this process?"""
+    """Who is this process? And `whose`, if that is wanted: the kernel told it of a caller."""
 
     pid: int
+    whose: bool = False
 
 
 class Identified(Message, frozen=True):
-    """`ours`: the steward started it, or one of its parents. `uid`: whose it is, if known."""
+    """`ours`: the steward started it, or one of its parents. `uid`: whose it is, if asked
+    and known."""
 
     process: Process
     uid: int | None

@@ -151,7 +151,8 @@ class Steward:
         self, request: messages.Identify, secret: Secret | None, channel: socket.socket
     ) -> tuple[messages.Message, None]:
         ours = _has_children() and descends_from(request.pid, self._pid)
-        return messages.Identified(identify(request.pid), owner_of(request.pid), ours), None
+        uid = owner_of(request.pid) if request.whose else None
+        return messages.Identified(identify(request.pid), uid, ours), None
 
 
 def _resolve(
