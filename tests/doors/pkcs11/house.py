@@ -33,7 +33,9 @@ from keyholm.core.model import (
     SecretKey,
     SecretType,
 )
-from keyholm.wire.pkcs11.constants import CKA
+from keyholm.doors.pkcs11.forms import FORMS
+from keyholm.doors.pkcs11.objects import Shown, shown
+from keyholm.wire.pkcs11.constants import CKA, CKK
 from keyholm.wire.ssh import keys
 
 STORE: Final = "disk"
@@ -139,6 +141,13 @@ def pair(
         attributes=attributes or {},
         public_attributes=public,
     )
+
+
+def shown_halves(key: Key) -> tuple[Shown, ...]:
+    return shown(ListToken(), key)
+
+
+KEY_TYPES: Final = {form.key_type for form in FORMS} | {CKK.AES, CKK.GENERIC_SECRET}
 
 
 def secret(

@@ -92,6 +92,8 @@ def copied(gate: Gate, caller: Caller, shown: Shown, template: Template) -> NewO
         if key is not None:
             attributes[CKA.PUBLIC_KEY_INFO] = spki_of(key)
         return NewObject(_KINDS[shown.cko], attributes, private=private, session=session)
+    if shown.stored.get(CKA.EXTRACTABLE) is False:
+        raise Wrong(CKR.ACTION_PROHIBITED, "The key was told not to leave any more.")
     for cka in _SAFETY:
         attributes[cka] = shown.flag(cka) and changes.get(cka) is not False
     attributes.setdefault(CKA.LABEL, key.label.encode())
