@@ -20,7 +20,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile(
-    "soak", parent=settings.get_profile("test"), derandomize=False, max_examples=5_000
+    "soak", parent=settings.get_profile("test"), derandomize=False, max_examples=1_000
 )
 settings.load_profile("test")
 

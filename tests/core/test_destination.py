@@ -383,7 +383,7 @@ def real_agent() -> Iterator[str]:
 
 
 @pytest.mark.interop
-@settings(max_examples=400)
+@settings(max_examples=max(400, settings().max_examples))
 @given(conversations())
 def test_the_real_agent_shows_and_signs_the_same(
     real_agent: str, conversation: tuple[constraints.RestrictDestination, Chain, UserAuth]

@@ -44,7 +44,7 @@ from keyholm.wire.ssh.constraints import DestinationConstraint, Hop, HopKey, Res
 from keyholm.wire.ssh.sshsig import SshSig
 from keyholm.wire.ssh.userauth import UserAuth
 
-MANY = settings(max_examples=150)
+MANY = settings(max_examples=max(150, settings().max_examples))
 SESSION = b"s" * 32
 HOST = keys.fingerprint(HOSTS[1])
 GIT_SIGNATURE = SshSig("git", "sha512", b"d" * 64)

@@ -20,7 +20,7 @@ from keyholm.core.policy import (
     tighten,
 )
 
-MANY = settings(max_examples=150)
+MANY = settings(max_examples=max(150, settings().max_examples))
 
 
 def of(policy: Policy, request: Request) -> Decision:
