@@ -52,19 +52,26 @@ class Consent:
 
     def passphrase(self, caller: Caller, token: Token, key: Key) -> Secret:
         """Ask for the passphrase of a locked token. Raises `ConsentDenied`, `NoPrompter`."""
+        wants = f"wants to use {quoted(key.label)}, which is on the locked token"
+        return self._secret(caller, token, f"{wants} {quoted(token.label)}.", "Passphrase:")
+
+    def pin(self, caller: Caller, token: Token) -> Secret:
+        """The same where a program logs in. Raises `ConsentDenied`, `NoPrompter`."""
+        return self._secret(caller, token, f"logs in to {quoted(token.label)}.", "PIN:")
+
+    def _secret(self, caller: Caller, token: Token, what: str, prompt: str) -> Secret:
         answer = self._prompters.ask(
             Question(
                 Kind.SECRET,
                 "keyholm",
-                f"{who(caller)} wants to use {quoted(key.label)}, which is on the locked token "
-                f"{quoted(token.label)}.",
-                prompt="Passphrase:",
+                f"{who(caller)} {what}",
+                prompt=prompt,
                 pid=caller.peer.pid,
                 uid=caller.uid,
             )
         )
         if answer.secret is None:
-            raise ConsentDenied(f"{token.label} is locked, and no passphrase was given.")
+            raise ConsentDenied(f"{token.label} is closed to this program: nobody said its secret.")
         return answer.secret
 
     def _question(self, caller: Caller, key: Key, context: Context, host: str) -> Question:

@@ -374,6 +374,12 @@ class Gate:
     def _derives(self, caller: Caller, key: Key | Object) -> Derives:
         return ability(self._seen(caller, key), Derives)
 
+    def ask_pin(self, caller: Caller, token: Token) -> Secret:
+        """What opens `token`, from a human instead of the program.
+
+        Raises `ConsentDenied`, `NoPrompter`."""
+        return self._consent.pin(caller, token)
+
     def explain(self, caller: Caller, use: Use, data: Input | None) -> tuple[Step, ...]:
         """Each rule of the key's policy with what it says; nothing is used or recorded."""
         return explain(self.policy(use.key), self._request(caller, use, data), self._files)

@@ -35,6 +35,19 @@ FEW: Final = SPARE_THREADS
 
 
 @dataclass(frozen=True, slots=True)
+class Framing:
+    """How long a frame is: told by its first `head` bytes, of which the first `passed` are no
+    part of it for whoever reads it."""
+
+    head: int
+    passed: int
+    rest: Callable[[memoryview], int]  # bytes after the head
+
+
+LENGTH_FIRST: Final = Framing(LENGTH, LENGTH, int.from_bytes)
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What one client may hold. `frame_seconds`: for a frame that was begun, or a reply."""
 
@@ -52,9 +65,12 @@ class Connection:
         "_deadline",
         "_eager",
         "_filled",
+        "_head",
         "_how_many",
         "_limits",
+        "_passed",
         "_poll",
+        "_rest",
         "_taken",
         "peer",
         "socket",
@@ -75,9 +91,23 @@ class Connection:
         self._deadline = 0.0  # of a request of which only a part is here
         self._poll = select.poll()
         self._poll.register(accepted, select.POLLIN)
+        self.framing = LENGTH_FIRST
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other client is connected."""
+        return self._how_many() == 1
+
+    @property
+    def framing(self) -> Framing:
+        return Framing(self._head, self._passed, self._rest)
+
+    @framing.setter
+    def framing(self, framing: Framing) -> None:
+        self._head, self._passed, self._rest = framing.head, framing.passed, framing.rest
 
     def frames(self) -> Iterator[memoryview]:
-        """Each whole frame, without its length. A view is good until the next one is asked for.
+        """Each whole frame. A view is good until the next one is asked for.
 
         Ends when the client is gone, says a length that is not allowed, or leaves a frame
         half sent for too long.
@@ -100,8 +130,8 @@ class Connection:
                     return
                 self._filled += count
             self._deadline = 0.0
-            start = self._taken + LENGTH
-            self._taken = start + size
+            start = self._taken + self._passed
+            self._taken += self._head + size
             yield self._buffer.view[start : self._taken]
             if self._taken == self._filled:
                 self._taken = self._filled = 0
@@ -147,11 +177,11 @@ class Connection:
 
     def _whole(self) -> int | None:
         """The size of the next frame once all of it is here."""
-        have = self._filled - self._taken
-        if have < LENGTH:
+        have, head = self._filled - self._taken, self._head
+        if have < head:
             return None
-        size = int.from_bytes(self._buffer.view[self._taken : self._taken + LENGTH])
-        return size if have >= LENGTH + size and 0 < size <= self._limits.frame else None
+        size = self._rest(self._buffer.view[self._taken : self._taken + head])
+        return size if have >= head + size and 0 < size <= self._limits.frame else None
 
     def _room(self) -> memoryview | None:
         """Where to receive more; None if the frame may not be that long.
@@ -159,8 +189,8 @@ class Connection:
         The buffer grows with the bytes that came, not with the length that was announced.
         """
         have = self._filled - self._taken
-        if have >= LENGTH:
-            size = int.from_bytes(self._buffer.view[self._taken : self._taken + LENGTH])
+        if have >= self._head:
+            size = self._rest(self._buffer.view[self._taken : self._taken + self._head])
             if not 0 < size <= self._limits.frame:
                 return None
         if self._filled == len(self._buffer.view):
