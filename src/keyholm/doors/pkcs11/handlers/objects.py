@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
-from typing import Final
+from typing import Final, cast
 
 from keyholm.core import actions
 from keyholm.core.errors import LimitExceeded
@@ -13,9 +13,9 @@ from keyholm.doors.pkcs11 import making, objects
 from keyholm.doors.pkcs11.application import MAX_SESSION_OBJECTS, Session
 from keyholm.doors.pkcs11.client import Client, key_of
 from keyholm.doors.pkcs11.errors import Wrong
-from keyholm.doors.pkcs11.objects import INVALID, SECRET, SENSITIVE, Shown, Untold
+from keyholm.doors.pkcs11.objects import INVALID, SECRET, SENSITIVE, Shown, Told, Untold
 from keyholm.doors.pkcs11.view import matches
-from keyholm.wire.pkcs11.attributes import Attribute, Template, Wanted
+from keyholm.wire.pkcs11.attributes import Attribute, Template, Value, Wanted
 from keyholm.wire.pkcs11.constants import CK, CKA, CKO, CKR
 
 CLASSES: Final[dict[Kind, int]] = {
@@ -56,7 +56,7 @@ def find_objects_with(
 ) -> tuple[object, ...]:
     found = _next(client, handle, room)
     handles = tuple(client.application.handle_of(shown) for shown in found)
-    return handles, tuple(_told(shown, cka) for shown in found for cka in types or ())
+    return handles, tuple(_told(cka, shown.value(cka)) for shown in found for cka in types or ())
 
 
 def _next(client: Client, handle: int, room: int) -> list[Shown]:
@@ -78,9 +78,9 @@ def find_objects_final(client: Client, handle: int) -> None:
 # --- attributes --------------------------------------------------------------------------
 
 
-def _told(shown: Shown, cka: int) -> Attribute:
-    value = shown.value(cka)
-    return cka, None if isinstance(value, Untold) else value
+def _told(cka: int, value: Told) -> Attribute:
+    # What the core keeps and what crosses are the same values, said in two ways.
+    return cka, None if isinstance(value, Untold) else cast("Value", value)
 
 
 def get_attribute_value(
@@ -99,7 +99,7 @@ def get_attribute_value(
             code = code or CKR.ATTRIBUTE_TYPE_INVALID
         elif value is SENSITIVE:
             code = CKR.ATTRIBUTE_SENSITIVE
-        told.append((cka, None if isinstance(value, Untold) else value))
+        told.append(_told(cka, value))
     return tuple(told), code
 
 
