@@ -51,6 +51,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("config", "config", "check the configuration"),
     ),
     "More": (
+        ("p11", "p11", "pass PKCS#11 calls on to the daemon, for p11-kit"),
         ("completion", "completion", "print the completions of a shell"),
         ("schema", "schema", "print the shapes of the control protocol and of --json"),
         ("version", "version", "print the version"),

@@ -28,7 +28,7 @@ from keyholm.daemon.undumpable import refuse_debuggers
 if TYPE_CHECKING:
     from keyholm.daemon.keeper import Keeper
 
-DOORS: Final = ("ssh", "control")
+DOORS: Final = ("ssh", "pkcs11", "control")
 OBEYED: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1})
 UMASK: Final = 0o077
 

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 
 AGENT_FRAME: Final = 256 * 1024  # AGENT_MAX_LEN of OpenSSH
 CONTROL_FRAME: Final = 1024 * 1024
+PKCS11_FRAME: Final = 16 * 1024 * 1024 + 64  # a body and the options before it
 MIB: Final = 1024 * 1024
 
 
@@ -100,6 +101,7 @@ def whole(
     # Not for keyholm-agent, whose first answer somebody may be waiting for.
     from keyholm.daemon.facts import facts_of, trail_facts
     from keyholm.doors.control.server import ControlDoor, Facts
+    from keyholm.doors.pkcs11.server import Pkcs11Door
     from keyholm.stores.disk.store import DiskStore
 
     limits = limits_of(settings, doors=len(listening))
@@ -117,6 +119,7 @@ def whole(
     agent = AgentDoor(
         gate, memory.token, options, who.identify, who.foresee, visibility=live.visibility
     )
+    pkcs11 = Pkcs11Door(gate, who.identify, live.visibility)
     doors: dict[str, OpenDoor] = {}
 
     def facts() -> Facts:
@@ -127,7 +130,11 @@ def whole(
     keeper.apply = partial(live.apply, gate, agent, steward)
     steward.seconds = settings.prompters.seconds
     accepts = partial(admits, who, live.accepts)
-    for name, door, frame in (("ssh", agent, AGENT_FRAME), ("control", control, CONTROL_FRAME)):
+    for name, door, frame in (
+        ("ssh", agent, AGENT_FRAME),
+        ("pkcs11", pkcs11, PKCS11_FRAME),
+        ("control", control, CONTROL_FRAME),
+    ):
         serving = serve(listening[name], door.serve, accepts, limits, frame, name)
         doors[name] = OpenDoor(listening[name].path, serving)
     return keeper
