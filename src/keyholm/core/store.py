@@ -36,7 +36,8 @@ class Change(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Event:
     """`before` and `after` are told where one key or object came, changed or went, so that
-    who keeps an index need not look at all of them again."""
+    who keeps an index need not look at all of them again. A token that tells them tells its
+    changes in their order; what is told may have been seen in a listing already."""
 
     store: str
     token: str

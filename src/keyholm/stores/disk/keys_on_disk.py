@@ -269,7 +269,8 @@ class KeysOnDisk(LockedToken, Signs, Operates, Exports, Destroys, Describes):
                 return self._put_session(facts, made.material)
             self.opened()
             key = self._put(secrets.token_hex(8), facts, made.material.secret.view)
-        self._changed(Change.KEYS_CHANGED, after=key)
+            self._note(Change.KEYS_CHANGED, after=key)
+        self._telling.tell()
         return key
 
     def _put_session(self, facts: Facts, made: Material) -> Key:
@@ -346,7 +347,8 @@ class KeysOnDisk(LockedToken, Signs, Operates, Exports, Destroys, Describes):
                 return changed.key
             with self._private(held) as plain:
                 after = self._put(name, facts, plain.view)
-        self._changed(Change.KEYS_CHANGED, before=held.key, after=after)
+            self._note(Change.KEYS_CHANGED, before=held.key, after=after)
+        self._telling.tell()
         return after
 
     def destroy(self, key: Key) -> None:
@@ -360,10 +362,10 @@ class KeysOnDisk(LockedToken, Signs, Operates, Exports, Destroys, Describes):
                 self._entries.remove(name)
                 del self._held[name]
                 self._uncount(held)
+                self._note(Change.KEYS_CHANGED, before=held.key)
             if held.private is not None:
                 held.private.close()
-        if not key.place.is_session:
-            self._changed(Change.KEYS_CHANGED, before=held.key)
+        self._telling.tell()
 
     # --- out of here -------------------------------------------------------------------
 

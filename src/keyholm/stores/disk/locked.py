@@ -26,6 +26,7 @@ from keyholm.stores.disk.crypto import Subkeys
 from keyholm.stores.disk.entry import STORE
 from keyholm.stores.disk.header import Header, Written
 from keyholm.stores.disk.slots import KeySlot, Slots
+from keyholm.stores.disk.telling import Telling
 from keyholm.stores.disk.verifier import Verifier
 from keyholm.stores.software.security_keys import SkSign
 from keyholm.stores.software.shield import Shield
@@ -66,7 +67,7 @@ class LockedToken(HasSlots):
     def __init__(
         self, place: Path, found: header.Found, settings: Settings, tell: Callable[[Event], None]
     ) -> None:
-        self.place, self.settings, self._tell = place, settings, tell
+        self.place, self.settings, self._telling = place, settings, Telling(tell)
         self.name = place.name
         self.accepted_uids: frozenset[int] = frozenset()  # the configuration says who
         self.lock_ = threading.RLock()
@@ -310,8 +311,14 @@ class LockedToken(HasSlots):
     @abstractmethod
     def _header_written(self, generation: int) -> None: ...
 
-    def _changed(self, change: Change, *, before: What = None, after: What = None) -> None:
-        self._tell(Event(self.store, self.name, change, before, after))
+    def _note(self, change: Change, *, before: What = None, after: What = None) -> None:
+        """Under the token's lock; `_telling.tell()` follows when that is released."""
+        self._telling.note(Event(self.store, self.name, change, before, after))
+
+    def _changed(self, *changes: Change) -> None:
+        for change in changes:
+            self._note(change)
+        self._telling.tell()
 
 
 def _unreadable(place: Path) -> Header:

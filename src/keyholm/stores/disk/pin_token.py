@@ -214,8 +214,7 @@ class PinToken(DiskToken, HasPins):
             with former, Secret.random(crypto.KEY) as kek:
                 self._begin_anew(former, kek, officer_pin, label)
             self._tries.forget(Role.USER)
-        for change in (Change.LOCKED, Change.KEYS_CHANGED, Change.OBJECTS_CHANGED):
-            self._changed(change)
+        self._changed(Change.LOCKED, Change.KEYS_CHANGED, Change.OBJECTS_CHANGED)
 
     def _begin_anew(self, former: Secret, kek: Secret, pin: Secret, label: str) -> None:
         cost, floor = self.settings.cost, self.settings.floor

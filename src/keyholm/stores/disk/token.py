@@ -179,8 +179,9 @@ class DiskToken(KeysOnDisk, Generates, Imports, Derives, HoldsObjects, BacksUp):
                 self.opened()
                 self.use_newest_format()
             made = self._objects.add(new, self._next_order(), round(self.settings.wall(), 3))
-        if not new.session:
-            self._changed(Change.OBJECTS_CHANGED, after=made)
+            if not new.session:
+                self._note(Change.OBJECTS_CHANGED, after=made)
+        self._telling.tell()
         return made
 
     def _create_key(self, new: NewObject, policy: Policy) -> Key:
@@ -199,8 +200,9 @@ class DiskToken(KeysOnDisk, Generates, Imports, Derives, HoldsObjects, BacksUp):
                 self.opened()
             before = self._objects.find(which)
             changed = self._objects.change(which, changes or {})
-        if not changed.place.is_session:
-            self._changed(Change.OBJECTS_CHANGED, before=before, after=changed)
+            if not changed.place.is_session:
+                self._note(Change.OBJECTS_CHANGED, before=before, after=changed)
+        self._telling.tell()
         return changed
 
     def _change_key(self, key: Key, changes: Attributes | None, *, public: bool) -> Key:
@@ -221,8 +223,9 @@ class DiskToken(KeysOnDisk, Generates, Imports, Derives, HoldsObjects, BacksUp):
             if not which.place.is_session:
                 self.opened()
             gone = self._objects.remove(which)
-        if not gone.place.is_session:
-            self._changed(Change.OBJECTS_CHANGED, before=gone)
+            if not gone.place.is_session:
+                self._note(Change.OBJECTS_CHANGED, before=gone)
+        self._telling.tell()
 
     def value_of(self, key: Key) -> Secret:
         with self.leaving(key) as leaving:
