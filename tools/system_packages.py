@@ -56,6 +56,8 @@ PACKAGES = (
         "/usr/include/p11-kit-1/p11-kit/pkcs11.h",
         "structures of PKCS#11 as others lay them out",
     ),
+    Package("p11-kit", "p11-kit", "a program that modules are registered with"),
+    Package("libnss3-tools", "modutil", "the same, for browsers"),
     Package("gdb", "gdb", "proof that a debugger cannot look into the daemon"),
 )
 # What the suites of other people want besides, as .ci/run starts them.

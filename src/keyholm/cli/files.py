@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from typing import Final
 
 from keyholm.core.errors import AlreadyExists, BadRequest, StoreFailed
@@ -51,13 +52,26 @@ def write_new(path: str, content: bytes | bytearray, mode: int) -> None:
 
 def replace(path: str, content: str, mode: int) -> None:
     """Put `content` in the place of what `path` held, at once and whole."""
+    replace_bytes(path, content.encode(errors="surrogateescape"), mode)
+
+
+def replace_bytes(
+    path: str, content: bytes, mode: int, owner: tuple[int, int] | None = None
+) -> None:
+    """The same; `owner` is the uid and gid that the file shall have, if not ours."""
     temporary = f"{path}.{os.getpid()}.new"
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         number = os.open(temporary, flags, mode)
-        with os.fdopen(number, "w", errors="surrogateescape") as file:
+        with os.fdopen(number, "wb") as file:
+            if owner is not None:
+                os.fchown(number, *owner)
             os.fchmod(number, mode)
             file.write(content)
+            file.flush()
+            os.fsync(number)
         os.replace(temporary, path)
     except OSError as error:
+        with suppress(OSError):
+            os.unlink(temporary)
         raise StoreFailed(f"{path} cannot be written: {error.strerror}.") from error

@@ -36,6 +36,10 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("ssh-config", "ssh_config", "print or write what ssh wants in its configuration"),
         ("agent", "agent", "offer keys again that ssh-add -d withdrew"),
     ),
+    "Programs": (
+        ("enable", "enable", "tell a program of keyholm, or list those that can be told"),
+        ("disable", "disable", "undo that"),
+    ),
     "Tokens": (
         ("unlock", "unlock", "open a token with its passphrase"),
         ("lock", "lock", "close a token, or all"),

@@ -65,6 +65,10 @@ JSON: Final = {
     "ssh-config": '`{"agent", "files": {name: path}, "hosts": {host: [name]}}`',
     "env": '`{"SSH_AUTH_SOCK"}`',
     "version": '`{"version"}`',
+    "enable": '`{"program", "done", "changes": [{"path", "diff"}], "try", "kept"}`; without a '
+    'program `{"programs": [{"program", "about", "state", "why", "paths"}]}`, where `state` is on, '
+    "off, changed (by somebody else since) or not here",
+    "disable": "as `enable`",
     "policy": "the result of `policy.get`, with `explain` that of `policy.explain`",
     "config": '`{"path"}`; `check`: also `exists`',
     "doctor": '`{"findings": [{"level", "check", "what", "why", "remedy", "status"}]}`, where '
