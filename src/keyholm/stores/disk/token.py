@@ -48,6 +48,7 @@ from keyholm.stores.software import keys as software
 from keyholm.stores.software.generating import Made
 from keyholm.stores.software.material import Form, Material
 from keyholm.stores.software.plain import plain_form, wiped
+from keyholm.wire.pkcs11.constants import CKA
 from keyholm.wire.ssh.keys import Dsa, PublicKey, Rsa
 from keyholm.wire.ssh.private_keys import Private, PrivateWithCertificate
 
@@ -211,9 +212,14 @@ class DiskToken(KeysOnDisk, Generates, Imports, Derives, HoldsObjects, BacksUp):
         def change(facts: Facts) -> Facts:
             if public:
                 return msgspec.structs.replace(facts, public_attributes=given)
-            label = attributes.label_of(given or {})
+            changed = given or {}
+            label = attributes.label_of(changed)
             return msgspec.structs.replace(
-                facts, attributes=given or {}, label=facts.label if label is None else label
+                facts,
+                attributes=changed,
+                label=facts.label if label is None else label,
+                # What was told not to leave any more does not leave by another door either.
+                exportable=facts.exportable and changed.get(CKA.EXTRACTABLE) is not False,
             )
 
         return self.rewrite(key, change)
