@@ -6,6 +6,7 @@
     python3 dev.py test [--strict]    what CI runs; --strict: a skipped test is a failure
     python3 dev.py bench [agent ...]  measure, interleaved with the system's own programs
     python3 dev.py soak               the long tests and the fuzzers
+    python3 dev.py wheels             build the wheels of all systems, into dist/
     python3 dev.py packages           install the system's programs that all tests want
     python3 dev.py peers              print a Python with other people's agent clients
 
@@ -25,7 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 OLDEST = (3, 11)
 NEWEST_TRIED = 20
-VERBS = ("setup", "demo", "test", "bench", "soak", "packages", "peers")
+VERBS = ("setup", "demo", "test", "bench", "soak", "wheels", "packages", "peers")
 
 
 def candidates() -> list[str]:

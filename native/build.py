@@ -12,6 +12,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -72,6 +73,15 @@ def here() -> str:
     return {"darwin": "macos", "win32": "windows"}.get(sys.platform, "linux")
 
 
+def file_here() -> str:
+    return NAME + SUFFIXES[here()]
+
+
+def platform_here() -> str:
+    """As the name of a wheel has it."""
+    return sysconfig.get_platform().replace("-", "_").replace(".", "_")
+
+
 def system_compiler() -> list[str] | None:
     if named := os.environ.get("KEYHOLM_CC"):
         return shlex.split(named)
@@ -102,11 +112,12 @@ def version_number() -> int:
 def command(
     out: Path, with_compiler: Sequence[str], *, system: str = "", more: Sequence[str] = ("-O2",)
 ) -> list[str]:
-    sources = [str(path) for path in sorted(SOURCES.glob("*.c"))]
-    linked = LINKED[system or here()]
+    system = system or here()
+    others = "platform_unix.c" if system == "windows" else "platform_win.c"
+    sources = [str(path) for path in sorted(SOURCES.glob("*.c")) if path.name != others]
     return [
         *with_compiler, "-std=c11", "-g1", "-fvisibility=hidden", *STRICT, *more,
-        f"-DKEYHOLM_VERSION={version_number():#x}", "-o", str(out), *sources, *linked,
+        f"-DKEYHOLM_VERSION={version_number():#x}", "-o", str(out), *sources, *LINKED[system],
     ]  # fmt: skip
 
 
@@ -143,9 +154,9 @@ def fingerprint() -> str:
 def in_place() -> Path | None:
     """In a clone: build it where the package looks for it, if it is not there or not the newest.
 
-    None where there is no compiler: everything but PKCS#11 through our module works without.
+    None where there is no compiler: everything works without but PKCS#11 by our own module.
     """
-    out = PLACE / (NAME + SUFFIXES[here()])
+    out = PLACE / file_here()
     stamp = PLACE / "built-from"
     wanted = fingerprint()
     if out.exists() and stamp.exists() and stamp.read_text() == wanted:
@@ -160,4 +171,4 @@ def in_place() -> Path | None:
 
 
 if __name__ == "__main__":
-    print(in_place() or "no C compiler")
+    sys.exit(0 if in_place() else "The PKCS#11 module was not built: there is no C compiler.")

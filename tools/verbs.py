@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 
-from tools import environment, stages, system_packages
+from tools import environment, native_module, stages, system_packages
 from tools.project import ROOT, VENV, SetupFailed
 from tools.stages import Stage
 
@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def setup(_options: argparse.Namespace) -> int:
-    environment.ensure()
+    native_module.build_in_place(environment.ensure())
     print(f"Ready: {VENV}/bin/keyholm and {VENV}/bin/keyholm-agent")
     return 0
 
@@ -51,6 +51,9 @@ def demo(options: argparse.Namespace) -> int:
 def test(options: argparse.Namespace) -> int:
     python = environment.ensure("test")
     system_packages.install(system_packages.missing())
+    if not native_module.build_in_place(python):
+        # 100 MB to download, but it needs no rights.
+        native_module.build_in_place(environment.ensure("test", "native"))
     tools = VENV / "bin"
     checks = [
         Stage("types", (python, "-m", "mypy")),
@@ -75,6 +78,7 @@ def test(options: argparse.Namespace) -> int:
 def bench(options: argparse.Namespace) -> int:
     """The benchmarks named first, `agent` if none is; the rest of the line is theirs."""
     python = environment.ensure()
+    native_module.build_in_place(python)
     named = list(itertools.takewhile(lambda word: not word.startswith("-"), options.rest))
     known = sorted(path.stem for path in (ROOT / "bench").glob("[!_]*.py"))
     if unknown := set(named) - set(known):
@@ -103,6 +107,20 @@ def soak(options: argparse.Namespace) -> int:
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
 
+def wheels(_options: argparse.Namespace) -> int:
+    """A wheel for each system that zig can build the native module for, in dist/."""
+    python = environment.ensure("wheels", folder=ROOT / ".venv-wheels")
+    program = "import sys; from native.build import TARGETS; print(*(t.wheel for t in TARGETS))"
+    listed = subprocess.run([python, "-c", program], check=True, text=True, capture_output=True)
+    build = "import hatchling.build; print(hatchling.build.build_wheel('dist'))"
+    outcomes = [
+        stages.run_quietly(Stage(name, ("env", f"KEYHOLM_TARGET={name}", python, "-c", build)))
+        for name in listed.stdout.split()
+    ]
+    print(stages.table(outcomes))
+    return 0 if all(outcome.passed for outcome in outcomes) else 1
+
+
 def packages(_options: argparse.Namespace) -> int:
     wanted = (*system_packages.PACKAGES, *system_packages.SUITES)
     return 1 if system_packages.install(system_packages.missing(wanted)) else 0
@@ -120,6 +138,7 @@ VERBS = {
     "test": test,
     "bench": bench,
     "soak": soak,
+    "wheels": wheels,
     "packages": packages,
     "peers": peers,
 }

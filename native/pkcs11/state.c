@@ -140,7 +140,7 @@ new_session_locked(CK_SLOT_ID slot)
 	if (session == NULL)
 		return NULL;
 	serial = serial % LAST_SERIAL + 1;
-	session->handle = serial << PLACE_BITS | first_free;
+	session->handle = serial << PLACE_BITS | (CK_ULONG)first_free;
 	table[first_free] = session;
 	login->sessions++;
 	return session;

@@ -15,6 +15,7 @@ from tools.environment import UNFINISHED, Environment
 from tools.project import Project, SetupFailed, read_project
 
 from keyholm.version import VERSION
+from native import build
 from tools import editable
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -155,10 +156,12 @@ def test_the_package_and_its_metadata_name_one_version() -> None:
     assert PROJECT.version == VERSION
 
 
+@pytest.mark.skipif(not build.system_compiler(), reason="no C compiler for the native module")
 def test_the_wheel_holds_the_whole_package_and_nothing_else(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     shutil.copytree(ROOT / "src", tree / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    shutil.copytree(ROOT / "native", tree / "native")
+    for name in ("pyproject.toml", "README.md", "LICENSE", "hatch_build.py"):
         shutil.copy(ROOT / name, tree)
     program = "import hatchling.build, sys; print(hatchling.build.build_wheel(sys.argv[1]))"
     built = subprocess.run(
@@ -170,7 +173,10 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(tmp_path: Path) -> N
     )
     wheel = zipfile.ZipFile(tmp_path / built.stdout.split()[-1])
     names = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    assert names == {str(path.relative_to(tree / "src")) for path in tree.rglob("*.py")}
+    sources = {str(path.relative_to(tree / "src")) for path in (tree / "src").rglob("*.py")}
+    assert names == sources | {f"keyholm/_native/{build.file_here()}"}
+    assert wheel.filename is not None
+    assert wheel.filename.endswith(f"-py3-none-{build.platform_here()}.whl")
     [entries] = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
     text = wheel.read(entries).decode()
     assert all(f"{name} = {target}" in text for name, target in PROJECT.scripts)

@@ -21,6 +21,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("serve", "serve", "run the daemon in the foreground"),
         ("status", "status", "show the daemon, its doors and its tokens"),
         ("env", "env", "print the line that points a shell at the agent"),
+        ("module-path", "module_path", "print where the PKCS#11 module is"),
         ("doctor", "doctor", "look for what is wrong, and say what to do"),
     ),
     "Keys": (

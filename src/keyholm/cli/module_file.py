@@ -4,12 +4,13 @@ import os
 import sys
 from typing import Final
 
-FOLDER: Final = "_native"
-NAMES: Final = {"darwin": "keyholm-pkcs11.dylib", "win32": "keyholm-pkcs11.dll"}
+FOLDER: Final = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "_native")
+NAME: Final = {"darwin": "keyholm-pkcs11.dylib", "win32": "keyholm-pkcs11.dll"}.get(
+    sys.platform, "keyholm-pkcs11.so"
+)
 
 
-def module_file() -> str:
+def module_file(folder: str = FOLDER) -> str:
     """Its whole path; empty where keyholm was installed without it."""
-    above = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    path = os.path.join(above, FOLDER, NAMES.get(sys.platform, "keyholm-pkcs11.so"))
+    path = os.path.join(folder, NAME)
     return path if os.path.exists(path) else ""

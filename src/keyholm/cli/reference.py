@@ -64,6 +64,7 @@ JSON: Final = {
     "certificate": '`{"name"}`',
     "ssh-config": '`{"agent", "files": {name: path}, "hosts": {host: [name]}}`',
     "env": '`{"SSH_AUTH_SOCK"}`',
+    "module-path": '`{"path"}`',
     "version": '`{"version"}`',
     "enable": '`{"program", "done", "changes": [{"path", "diff"}], "try", "kept"}`; without a '
     'program `{"programs": [{"program", "about", "state", "why", "paths"}]}`, where `state` is on, '
