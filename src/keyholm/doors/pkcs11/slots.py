@@ -4,27 +4,22 @@ One slot more stands for a token that is not there yet: C_InitToken makes it. No
 that slot, so programs that look for tokens do not see it.
 """
 
-import hashlib
 import threading
 from collections import deque
 from typing import Final
 
 from keyholm.core.caller import Caller
 from keyholm.core.gate import Gate
+from keyholm.core.naming import LIBRARY_VERSION, MANUFACTURER, serial
 from keyholm.core.session import Role
 from keyholm.core.store import Change, Event, HasPins, PinState, Token, Unlocks
 from keyholm.doors.pkcs11.errors import Wrong
-from keyholm.version import VERSION
 from keyholm.wire.pkcs11.constants import CK, CKF, CKR
 
-MANUFACTURER: Final = "keyholm"
-SERIAL: Final = 16
 FREE: Final = 0xFFFF  # the slot for a new token
 MEMORY: Final = "memory"
 MAX_EVENTS: Final = 256  # that somebody may still want to hear of
 PIN_LENGTHS: Final = (255, 4)  # longest, shortest
-_NUMBERS = [int(part) for part in VERSION.split(".")[:2]]
-OUR_VERSION: Final = (_NUMBERS[0], _NUMBERS[1])
 NO_VERSION: Final = (0, 0)
 
 
@@ -99,14 +94,8 @@ def slot_info(token: Token | None) -> tuple[str, str, int, tuple[int, int], tupl
         MANUFACTURER,
         CKF.TOKEN_PRESENT,
         NO_VERSION,
-        OUR_VERSION,
+        LIBRARY_VERSION,
     )
-
-
-def serial(token: Token) -> str:
-    """16 characters that stay the same for this token, and are no other's."""
-    uuid = getattr(token, "uuid", "")
-    return hashlib.sha256(f"{token.store}\0{uuid or token.name}".encode()).hexdigest()[:SERIAL]
 
 
 def token_flags(token: Token) -> int:
@@ -150,6 +139,6 @@ def token_info(token: Token, sessions: int, writable: int) -> tuple[object, ...]
         unknown,
         unknown,
         NO_VERSION,
-        OUR_VERSION,
+        LIBRARY_VERSION,
         "",
     )

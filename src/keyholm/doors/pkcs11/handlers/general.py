@@ -1,6 +1,6 @@
 """The library, its slots and tokens, and the tokens' PINs."""
 
-from keyholm.core import actions
+from keyholm.core import actions, naming
 from keyholm.core.secret import Secret
 from keyholm.core.session import Role
 from keyholm.core.store import HasPins, NewPins
@@ -11,7 +11,6 @@ from keyholm.wire.pkcs11.constants import CKF, CKR
 from keyholm.wire.pkcs11.messages import fit_ulongs
 
 CRYPTOKI: tuple[int, int] = (3, 2)
-DESCRIPTION = "keys behind one gate"
 # The magic words with which p11-kit's client begins.
 HANDSHAKE = b"PRIVATE-GNOME-KEYRING-PKCS11-PROTOCOL-V-1"
 WAIT_SECONDS = 3600.0
@@ -30,7 +29,7 @@ def finalize(client: Client) -> None:
 
 
 def get_info(client: Client) -> tuple[object, ...]:
-    return CRYPTOKI, slots.MANUFACTURER, 0, DESCRIPTION, slots.OUR_VERSION
+    return CRYPTOKI, naming.MANUFACTURER, 0, naming.LIBRARY, naming.LIBRARY_VERSION
 
 
 def get_slot_list(client: Client, present: int, room: int) -> tuple[object, ...]:
