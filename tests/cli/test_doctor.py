@@ -28,6 +28,7 @@ TOKEN = {
     "damage": [],
     "slots": [{"kind": "passphrase"}, {"kind": "recovery"}],
 }
+OF_THE_MACHINE = ("keyholm.cli.checks.module", "keyholm.cli.checks.programs")
 STATUS: dict[str, Any] = {
     "version": VERSION,
     "pid": 1,
@@ -81,7 +82,9 @@ def with_status(**changed: Any) -> dict[str, Any]:
 
 
 def test_a_healthy_home_has_nothing_bad(home: Path) -> None:
-    found = [finding for check in CHECKS for finding in check(patient(home))]
+    # Which programs are here and know keyholm is the machine's business.
+    checks = [check for check in CHECKS if check.__module__ not in OF_THE_MACHINE]
+    found = [finding for check in checks for finding in check(patient(home))]
     assert {finding.level for finding in found} == {GOOD, WARNING}
     assert [finding.check for finding in found if finding.level != GOOD] == ["SSH_AUTH_SOCK"]
 

@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from keyholm.cli.checks import daemon, files, prompters, sockets, ssh, trail
+from keyholm.cli.checks import daemon, files, module, programs, prompters, sockets, ssh, trail
 from keyholm.cli.checks.finding import BAD, GOOD, WARNING, Check, Finding, Patient
 from keyholm.cli.output import Style, print_json, printable
 from keyholm.cli.parser import add_json
@@ -25,6 +25,12 @@ CHECKS: Final[tuple[Check, ...]] = (
     sockets.agent_is_ours,
     sockets.none_is_stale,
     ssh.few_enough_keys,
+    module.door_answers,
+    module.module_is_good,
+    module.other_agents_take_it,
+    programs.programs_know_keyholm,
+    programs.known_once,
+    programs.root_is_heard,
     files.files_are_private,
     files.store_is_whole,
     files.tokens_are_guarded,

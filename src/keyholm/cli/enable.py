@@ -4,23 +4,19 @@ Every change is shown before it is made, and asked for; what was there before is
 """
 
 import os
-import shutil
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from keyholm.cli.output import Style, print_json, printable, table
 from keyholm.cli.parser import add_json
-from keyholm.core.errors import BadRequest, KeyholmError
+from keyholm.core.errors import BadRequest
 
 if TYPE_CHECKING:
     from keyholm.cli.parser import Parser, Subparsers
     from keyholm.cli.registration.ledger import Change, Ledger
     from keyholm.cli.registration.target import Target, Wish
-
-ON, OFF, CHANGED, UNKNOWN = "on", "off", "changed", "not here"
-SYSTEM: Final = "/etc/keyholm"
 
 
 def add_parser(subparsers: "Subparsers") -> None:
@@ -86,7 +82,7 @@ def run(arguments: Namespace) -> int:
     agreed = _agreed(arguments, target, wish, changes)
     if agreed and changes:
         ledger.make(name, changes)
-    return _tell(arguments, Outcome(name, changes, agreed, ON), target.usage(wish))
+    return _tell(arguments, Outcome(name, changes, agreed), target.usage(wish))
 
 
 def run_disable(arguments: Namespace) -> int:
@@ -95,7 +91,7 @@ def run_disable(arguments: Namespace) -> int:
     changes = ledger.undoing(name, force=arguments.force)
     agreed = _agreed(arguments, target, wish_of(arguments), changes)
     kept = ledger.forget(name, changes) if agreed else []
-    return _tell(arguments, Outcome(name, changes, agreed, OFF, kept))
+    return _tell(arguments, Outcome(name, changes, agreed, True, kept))
 
 
 # --- what is wished ------------------------------------------------------------------
@@ -108,26 +104,19 @@ def ledger_here() -> "Ledger":
     return Ledger(places.find(os.environ).data)
 
 
-def wish_of(arguments: Namespace | None = None) -> "Wish":
-    """Of a command line; else of nothing but what is usual here."""
+def wish_of(arguments: Namespace) -> "Wish":
     from keyholm.cli.module_file import module_file
-    from keyholm.cli.registration.target import Wish
+    from keyholm.cli.registration.here import usual_wish
     from keyholm.client import door_path
     from keyholm.daemon import places
 
-    given = vars(arguments) if arguments is not None else {}
-    root = os.geteuid() == 0
-    own = str(places.find(os.environ).config.parent)
-    return Wish(
-        os.environ,
-        root,
-        module=_module(given.get("module")) or module_file(),
+    given = vars(arguments)
+    module = _module(given.get("module")) or module_file()
+    return usual_wish(os.environ, places.find(os.environ), module)._replace(
         argument=given.get("folder") or "",
         key=_public(given.get("key") or ""),
         native=not given.get("no_native"),
         provider=bool(given.get("provider")),
-        folder=SYSTEM if root and "KEYHOLM_HOME" not in os.environ else own,
-        command=_command(),
         agent=door_path("ssh"),
     )
 
@@ -139,12 +128,6 @@ def _module(given: str | None) -> str:
     if not os.path.isfile(path):
         raise BadRequest(f"{path} is no file.", remedy="Name a PKCS#11 module.")
     return path
-
-
-def _command() -> str:
-    """Where `keyholm` is: beside the Python that runs it, or on PATH."""
-    beside = os.path.join(os.path.dirname(sys.executable), "keyholm")
-    return beside if os.path.exists(beside) else shutil.which("keyholm") or beside
 
 
 def _public(name: str) -> str:
@@ -180,7 +163,7 @@ class Outcome(NamedTuple):
     program: str
     changes: "Sequence[Change]"
     agreed: bool
-    wanted: str  # the state that it is in if it was agreed to
+    undone: bool = False
     kept: Sequence[str] = ()  # files that somebody else had changed
 
 
@@ -249,7 +232,7 @@ def _tell(arguments: Namespace, outcome: Outcome, usage: Sequence[str] = ()) -> 
         return 0
     if not is_so:
         print("Nothing was done.")
-    elif outcome.wanted == OFF:
+    elif outcome.undone:
         print(f"{outcome.program} is as it was before.")
     else:
         knows = "knows keyholm" if outcome.changes else "knew keyholm already"
@@ -265,49 +248,15 @@ def _tell(arguments: Namespace, outcome: Outcome, usage: Sequence[str] = ()) -> 
 
 
 def _list(arguments: Namespace, ledger: "Ledger") -> int:
-    rows = states(ledger, wish_of(arguments))
+    from keyholm.cli.registration.here import states
+
+    found = states(ledger, wish_of(arguments))
     if arguments.json:
-        print_json({"programs": rows})
+        print_json({"programs": [each._asdict() for each in found]})
         return 0
     heads = ("PROGRAM", "STATE", "WHAT FOR", "WHERE")
-    cells = [
-        (row["program"], row["state"], row["about"], row["why"] or ", ".join(row["paths"]))
-        for row in rows
+    rows = [
+        (each.program, each.state, each.about, each.why or ", ".join(each.paths)) for each in found
     ]
-    sys.stdout.write(table(heads, cells))
+    sys.stdout.write(table(heads, rows))
     return 0
-
-
-def states(ledger: "Ledger", wish: "Wish") -> list[dict[str, Any]]:
-    """Of each target, and of each folder that `nss` was told of."""
-    from keyholm.cli.registration.targets import TARGETS
-
-    known = [target for target in TARGETS.values() if not target.argument]
-    found = [_state(ledger, target, target.name, wish) for target in known]
-    for name in ledger.names():
-        program, _, argument = name.partition(" ")
-        if argument and program in TARGETS:
-            given = wish._replace(argument=argument)
-            found.append(_state(ledger, TARGETS[program], name, given))
-    return found
-
-
-def _state(ledger: "Ledger", target: "Target", name: str, wish: "Wish") -> dict[str, Any]:
-    from keyholm.cli.registration.ledger import changes_of
-
-    row: dict[str, Any] = {"program": name, "about": target.about, "state": OFF}
-    row |= {"why": "", "paths": []}
-    try:
-        done = ledger.done(name)
-        if done is not None:
-            row["paths"] = [each.path for each in done]
-            row["state"] = ON if all(each.stands for each in done) else CHANGED
-            return row
-        if target.wants_key and not wish.key:
-            return {**row, "why": f"keyholm enable {name} --key KEY"}
-        edits = target.edits(wish)
-        row["paths"] = [edit.path for edit in edits]
-        row["state"] = OFF if changes_of(edits) else ON
-    except KeyholmError as error:
-        row |= {"state": UNKNOWN, "why": error.what}
-    return row

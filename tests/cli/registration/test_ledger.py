@@ -158,7 +158,8 @@ def test_a_damaged_memory_is_told(tmp_path: Path, content: bytes) -> None:
 def test_the_memory_is_for_its_owner(tmp_path: Path) -> None:
     """It holds what files held that others may not read."""
     enable(SSH, wish(tmp_path))
-    assert stat.S_IMODE((tmp_path / "data/enabled").stat().st_mode) == 0o700
+    for folder in ("data", "data/enabled"):
+        assert stat.S_IMODE((tmp_path / folder).stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "data/enabled/ssh.json").stat().st_mode) == 0o600
 
 

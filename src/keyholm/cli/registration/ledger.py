@@ -17,6 +17,7 @@ from urllib.parse import quote
 from keyholm.cli import files
 from keyholm.cli.registration.target import Edit
 from keyholm.core.errors import BadRequest, StoreFailed
+from keyholm.daemon.places import make_private
 
 FOLDER: Final = "enabled"
 LARGEST: Final = 8 * 1024 * 1024  # bytes of a file that is changed at all
@@ -152,10 +153,8 @@ class Ledger:
             write(change)
 
     def _remember(self, name: str, done: Sequence[Done]) -> None:
-        try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreFailed(f"{self._folder} cannot be made: {error.strerror}.") from error
+        make_private(self._folder.parent)
+        make_private(self._folder)
         told = {
             "version": VERSION,
             "target": name,

@@ -203,15 +203,15 @@ def chromium_usage(wish: Wish) -> Sequence[str]:
 
 NSS: Final = Target("nss", "any NSS database", "", nss_edits, nss_usage, argument="DIR")
 FIREFOX: Final = Target(
-    "firefox", "each profile; as root all users, by policy", "firefox*", firefox_edits,
+    "firefox", "each profile; as root all users, by policy", "/usr/bin/firefox*", firefox_edits,
     firefox_usage, firefox_in_use,
 )  # fmt: skip
 THUNDERBIRD: Final = Target(
-    "thunderbird", "each profile", "thunderbird",
+    "thunderbird", "each profile", "/usr/bin/thunderbird",
     lambda wish: _profile_edits(wish, "thunderbird"),
     in_use=lambda wish: _profiles_in_use(wish, "thunderbird"),
 )  # fmt: skip
 CHROMIUM: Final = Target(
-    "chromium", "Chromium, Chrome, Brave, Edge", "chromium", chromium_edits, chromium_usage,
+    "chromium", "Chromium, Chrome, Brave, Edge", "/usr/bin/chromium*", chromium_edits, chromium_usage,
     chromium_in_use,
 )  # fmt: skip

@@ -152,8 +152,8 @@ def java_usage(wish: Wish) -> Sequence[str]:
 
 
 OPENSSL: Final = Target(
-    "openssl", "by its provider or engine, where OPENSSL_CONF says so", "openssl", openssl_edits,
+    "openssl", "by its provider or engine, where OPENSSL_CONF says so", "", openssl_edits,
     openssl_usage,
 )  # fmt: skip
-CURL: Final = Target("curl", "client certificates", "curl", curl_edits, curl_usage)
-JAVA: Final = Target("java", "keytool, jarsigner, SunPKCS11", "java", java_edits, java_usage)
+CURL: Final = Target("curl", "client certificates", "", curl_edits, curl_usage)
+JAVA: Final = Target("java", "keytool, jarsigner, SunPKCS11", "", java_edits, java_usage)

@@ -87,6 +87,6 @@ def git_usage(wish: Wish) -> Sequence[str]:
 
 
 SSH: Final = Target(
-    "ssh", "logins, by the agent or with --provider by the module", "ssh", ssh_edits, ssh_usage
+    "ssh", "logins, by the agent or with --provider by the module", "", ssh_edits, ssh_usage
 )
-GIT: Final = Target("git", "signed commits and tags", "git", git_edits, git_usage, wants_key=True)
+GIT: Final = Target("git", "signed commits and tags", "", git_edits, git_usage, wants_key=True)

@@ -69,7 +69,7 @@ def nobody(wish: Wish) -> str:
 class Target(NamedTuple):
     name: str
     about: str
-    program: str  # whose presence makes `doctor` look: a name on PATH, or a path
+    program: str  # whose presence makes `doctor` look, as a pattern of paths; "": nothing does
     edits: Callable[[Wish], Sequence[Edit]]  # raises `KeyholmError` where it cannot be
     usage: Callable[[Wish], Sequence[str]] = nothing  # how to try it, a line each
     in_use: Callable[[Wish], str] = nobody  # why its files must not be changed now
