@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 from base64 import b64encode
 from pathlib import Path
 
@@ -431,11 +432,13 @@ def test_a_folder_of_another_uid_than_the_callers_is_separate(home: Path) -> Non
 # --- a trail that is being written -----------------------------------------------------------------
 
 
-def test_a_trail_can_be_verified_while_it_is_written(tmp_path: Path) -> None:
-    import threading
+PRUNED = Settings(sizes=QUICK.sizes, timing=QUICK.timing, keep=3 * QUICK.sizes.segment)
 
+
+@pytest.mark.parametrize("settings", [QUICK, PRUNED], ids=["all is kept", "it is pruned"])
+def test_a_trail_can_be_verified_while_it_is_written(tmp_path: Path, settings: Settings) -> None:
     done = threading.Event()
-    with open_trail(tmp_path, "serve", settings=QUICK) as trail:
+    with open_trail(tmp_path, "serve", settings=settings) as trail:
 
         def work() -> None:
             while not done.is_set():

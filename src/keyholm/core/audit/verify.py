@@ -22,8 +22,9 @@ from keyholm.core.audit.note import BadNote, NoteVerifier, SigningKey, Verifying
 from keyholm.core.audit.pool import origin_of, trails
 from keyholm.core.audit.records import Recovered
 from keyholm.core.audit.report import Finding, Report, TrailReport
-from keyholm.core.audit.walk import Walk
+from keyholm.core.audit.walk import Overtaken, Walk
 
+_BEGINNINGS: Final = 10
 OTHERS_MAY_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -34,15 +35,29 @@ def verify(
     begun = time.time_ns() // 1000
     reports, walks = [], {}
     for path in trails(directory):
-        report = TrailReport(path.name)
+        walk, report = _verify_as_it_stands(path, copies, seals)
         reports.append(report)
-        walk = _verify_trail(path, report, copies, seals)
         if walk is not None:
             walks[report.origin] = (walk, report)
     for walk, report in walks.values():
         _compare_siblings(walk, report, walks, begun)
     found = [finding for report in reports for finding in report.findings]
     return Report(tuple(reports), (*found, *_gone(copies, {each.origin for each in reports})))
+
+
+def _verify_as_it_stands(
+    path: Path, copies: Sequence[Copy], seals: Sequence[NoteVerifier]
+) -> tuple[Walk | None, TrailReport]:
+    """Files that go while they are read were pruned, so what is left is read once more."""
+    report, gone = TrailReport(path.name), ""
+    for _ in range(_BEGINNINGS):
+        report = TrailReport(path.name)
+        try:
+            return _verify_trail(path, report, copies, seals), report
+        except Overtaken as overtaken:
+            gone = overtaken.file
+    report.found(gone, "it was there when the files were listed, and could not be read")
+    return None, report
 
 
 def _verify_trail(

@@ -34,6 +34,14 @@ class Stop(Exception):
     """The first damage: nothing behind it can be checked."""
 
 
+class Overtaken(Exception):
+    """A file was removed while we read: the writer has pruned it, or somebody else did."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__(file)
+        self.file = file
+
+
 class Walk:
     """Fills `report`; what records say about other files and trails is kept for the caller."""
 
@@ -66,6 +74,7 @@ class Walk:
         }
 
     def run(self) -> None:
+        """Raises `Overtaken`: the reader has to begin anew."""
         firsts = self._folder.segments()
         try:
             if firsts:
@@ -84,7 +93,7 @@ class Walk:
         if not first:
             return
         self._report.first, self._file = first, segment_name(first)
-        found = next(records(self._folder.read(self._file) or b""), None)
+        found = next(records(self._read()), None)
         if found is None:
             self._damaged("this is no record")
         try:
@@ -96,7 +105,7 @@ class Walk:
 
     def _segment(self, *, is_last: bool) -> None:
         for look in range(_LOOKS):
-            data = self._folder.read(self._file) or b""
+            data = self._read()
             for at, record in records(data, self._at):
                 self._at = at
                 self._record(record)
@@ -110,6 +119,12 @@ class Walk:
                 break
             time.sleep(_PAUSE)
         self._damaged("an interrupted write, or a damaged last record; a start moves it aside")
+
+    def _read(self) -> bytes:
+        data = self._folder.read(self._file)
+        if data is None:
+            raise Overtaken(self._file)
+        return data
 
     def _record(self, record: bytes) -> None:
         try:
