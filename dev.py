@@ -5,7 +5,7 @@
     python3 dev.py demo               see it work, on a throw-away home
     python3 dev.py test [--strict]    what CI runs; --strict: a skipped test is a failure
     python3 dev.py bench [agent ...]  measure, interleaved with the system's own programs
-    python3 dev.py soak               the long tests and the fuzzers
+    python3 dev.py soak               the long tests and the fuzzers: an hour or two
     python3 dev.py wheels             build the wheels of all systems, into dist/
     python3 dev.py packages           install the system's programs that all tests want
     python3 dev.py peers              print a Python with other people's agent clients
