@@ -8,12 +8,15 @@ renames the file. What a crash leaves between the two is finished or undone at t
 unlock (`mending`); what no crash can explain is named, and the rest goes on.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from keyholm.core.errors import KeyholmError, TokenLocked
 from keyholm.core.secret import Secret
@@ -23,11 +26,11 @@ from keyholm.stores.disk.entry import Facts, Head
 from keyholm.stores.disk.folder import Folder
 from keyholm.stores.disk.journal import (
     Begin,
+    Chain,
     Ending,
     HeaderIs,
     Hold,
     Journal,
-    Line,
     Put,
     Record,
     Remove,
@@ -46,8 +49,7 @@ class Saved(Protocol):
     def private(self) -> memoryview: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(msgspec.Struct, frozen=True, gc=False):
     """One key as the journal has it."""
 
     facts: Facts
@@ -97,6 +99,7 @@ class Entries:
         self._store, self._token = store, token
         self._former = former  # what was here before it was emptied: its files count no longer
         self._is_former = False
+        self._shown = b""  # SHA-256 of the journal that `said` was read from
         self.said = Said({}, set(), {})
         self.header = 0  # the generation of token.json, to be told with the next line
         self.damage: list[str] = []  # of the journal and of the folder
@@ -111,50 +114,72 @@ class Entries:
     def objects(self) -> dict[str, Hold]:
         return self.said.objects
 
-    def open(self) -> tuple[Line, ...]:
-        """What the journal says, nothing of which is verified, and its lines."""
+    def open(self) -> None:
+        """What the journal says, nothing of which is verified."""
+        raw = self._loaded()
+        if raw is not None:
+            # Whether the facts of a line hold together is looked at now, since they are shown.
+            self._read(raw, None)
+
+    def _loaded(self) -> bytes | None:
         self.damage, self.bad, self._is_former = [], {}, False
         try:
             files.check_folder(self.folder.path)
         except KeyholmError as error:
             self.damage.append(error.what)
         try:
-            contents = self.journal.read()
+            return self.journal.load()
         except KeyholmError as error:
             self.damage.append(error.what)
-            self.said = Said({}, set(), {})
-            return ()
-        lines = contents.lines
-        if lines and self._former and _begins(lines[0].record, self._former):
-            self._is_former = True
-            self.said = Said.by(())
-            return ()
-        path = self.journal.path
-        if contents.ending is Ending.ALTERED:
-            self.damage.append(f"The end of line {len(lines)} of {path} was altered.")
-        if not lines:
+            self.said, self._shown = Said.by(()), b""
+            return None
+
+    def _read(self, raw: bytes, chain: Chain | None) -> None:
+        """Go through all lines; with `chain`, believe only those that fit."""
+        said, path = Said.by(()), self.journal.path
+        wrong, number, last, all_hold = [], 0, journal.FIRST, True
+        for number, line in enumerate(journal.lines(raw), 1):
+            last = line.mac
+            if number == 1 and self._former and _begins(line.record, self._former):
+                self._is_former, self.said, self._shown = True, said, b""
+                self.journal.spoil()
+                return
+            holds = _holds(line.record)
+            all_hold = all_hold and holds
+            if chain is not None and not (chain.fits(line) and holds):
+                wrong.append(number)
+            elif holds:
+                said.take(line.record)
+        ending = journal.ending_of(raw)
+        if ending is Ending.ALTERED:
+            self.damage.append(f"The end of line {number} of {path} was altered.")
+        if not number:
             self.damage.append(f"{path} is empty.")
-        # Whether the facts of a line hold together is looked at now, since they are shown.
-        self.said = Said.by(record for line in lines if _holds(record := line.record))
-        return lines
+        self.damage += [f"Line {each} of {path} was altered." for each in wrong]
+        self.journal.went_through(len(raw), number, last, ending)
+        self.said = said
+        is_sound = all_hold and not wrong and ending is not Ending.ALTERED and number
+        self._shown = hashlib.sha256(raw).digest() if is_sound else b""
 
     def unlock(self, keys: Subkeys) -> None:
         """Verify what was shown. `mending.mend` then looks at the files."""
         self._keys = keys
-        lines = self.open()
-        if self._is_former:
-            self._sweep(keys)
-            lines = self.open()
-        wrong = set(journal.altered(lines, keys.journal))
-        wrong |= {number for number, line in enumerate(lines, 1) if not _holds(line.record)}
-        self.damage += [
-            f"Line {number} of {self.journal.path} was altered." for number in sorted(wrong)
-        ]
-        self.said = Said.by(
-            line.record for number, line in enumerate(lines, 1) if number not in wrong
-        )
+        raw = self._loaded()
+        if raw is not None and not self._is_as_shown(raw, keys):
+            self._read(raw, Chain(keys.journal))
+            if self._is_former:
+                self._sweep(keys)
+                self._read(self.journal.load(), Chain(keys.journal))
         if self.damage:
             self.journal.spoil()
+
+    def _is_as_shown(self, raw: bytes, keys: Subkeys) -> bool:
+        """Whether it is what was read before, and all of it as it was written: then nothing
+        need be read again, which for a large token takes longer than all else of an unlock."""
+        if not self._shown or hashlib.sha256(raw).digest() != self._shown:
+            return False
+        chain = Chain(keys.journal)
+        return all(chain.fits(line) for line in journal.lines(raw, decoded=False))
 
     def _sweep(self, keys: Subkeys) -> None:
         """Of what was here before; its journal last, which says that there is something."""
@@ -266,6 +291,7 @@ class Entries:
 
     def _tell(self, record: Record) -> None:
         """Write a line, or all of them anew with it, and only then believe it."""
+        self._shown = b""
         if self.journal.wants_rewriting(len(self.listed) + len(self.objects)):
             said = Said(dict(self.listed), set(self.said.removed), dict(self.objects))
             said.take(record)

@@ -62,7 +62,7 @@ class Form(StrEnum):
     OBJECT = "object"  # all of a private object
 
 
-class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """What a file, and the journal, say of one key, or of a private object: that it exists."""
 
     id: str  # of a key pair that of its public half, else random

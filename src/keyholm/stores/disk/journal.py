@@ -8,7 +8,7 @@ the disk; a last line that is not whole was never acknowledged.
 
 import hmac
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -36,7 +36,7 @@ COMPACT_SLACK: Final = 64
 ROOM: Final = 1024 * 1024  # for one line more
 
 
-class Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """One file of a key."""
 
     generation: int
@@ -50,14 +50,28 @@ class Begin(msgspec.Struct, frozen=True, tag_field="op", tag="begin", forbid_unk
     format: int = FORMAT
 
 
-class Put(msgspec.Struct, frozen=True, tag_field="op", tag="put", forbid_unknown_fields=True):
+class Put(
+    msgspec.Struct,
+    frozen=True,
+    tag_field="op",
+    tag="put",
+    forbid_unknown_fields=True,
+    gc=False,
+):
     object: str
     file: Version
     previous: Version | None
     key: Facts
 
 
-class Hold(msgspec.Struct, frozen=True, tag_field="op", tag="object", forbid_unknown_fields=True):
+class Hold(
+    msgspec.Struct,
+    frozen=True,
+    tag_field="op",
+    tag="object",
+    forbid_unknown_fields=True,
+    gc=False,
+):
     """A public object was made or changed: all of it is here, and nowhere else."""
 
     object: str
@@ -88,11 +102,10 @@ Record = Begin | Put | Hold | Remove | HeaderIs
 _decode = msgspec.json.Decoder(Record).decode  # 10,000 lines at a time
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True, gc=False):
     json: bytes
     mac: bytes  # hexadecimal, as it is written
-    record: Record | None  # None: cannot be read
+    record: Record | None  # None: cannot be read, or was not asked for
 
 
 class Ending(Enum):
@@ -112,15 +125,37 @@ class Contents:
 
 def parse(raw: bytes) -> Contents:
     """What it says, as far as it can be read; no key is needed."""
-    *whole, rest = raw.split(b"\n")
-    lines = tuple(map(_line, whole))
+    return Contents(tuple(lines(raw)), ending_of(raw))
+
+
+def lines(raw: bytes, *, decoded: bool = True) -> Iterator[Line]:
+    """Each line, one at a time: a large journal is not held twice."""
+    make = _line if decoded else _undecoded
+    at = 0
+    while (end := raw.find(b"\n", at)) >= 0:
+        yield make(raw[at:end])
+        at = end + 1
+    last, _ = _last(raw[at:])
+    if last is not None:
+        yield last
+
+
+def ending_of(raw: bytes) -> Ending:
+    return _last(raw[raw.rfind(b"\n") + 1 :])[1]
+
+
+def _last(rest: bytes) -> tuple[Line | None, Ending]:
     if not rest:
-        return Contents(lines, Ending.WHOLE)
+        return None, Ending.WHOLE
     for text, ending in ((rest, Ending.UNENDED), (rest[:-1], Ending.ALTERED)):
         last = _line(text)
         if last.record is not None:
-            return Contents((*lines, last), ending)
-    return Contents(lines, Ending.TORN)
+            return last, ending
+    return None, Ending.TORN
+
+
+def _undecoded(text: bytes) -> Line:
+    return Line(text[: -HEX - 1], text[-HEX:], None)
 
 
 def _line(text: bytes) -> Line:
@@ -134,22 +169,34 @@ def _line(text: bytes) -> Line:
         return Line(content, mac, None)
 
 
-def altered(lines: Sequence[Line], key: Secret) -> list[int]:
-    """Which lines, counted from 1, are not as they were written.
+class Chain:
+    """The MACs, line by line.
 
-    A line after one of them may follow the MAC that stands there or the one that should:
-    where only one of both was changed, what comes after it is still known to be good.
+    A line after one that was altered may follow the MAC that stands there or the one that
+    should: where only one of both was changed, what comes after it is still known to be good.
     """
-    wrong = []
-    before: tuple[bytes, ...] = (FIRST,)
-    for number, line in enumerate(lines, 1):
-        right = [_mac(key, each, line.json) for each in before]
-        if line.record is not None and any(hmac.compare_digest(line.mac, mac) for mac in right):
-            before = (line.mac,)
-        else:
-            wrong.append(number)
-            before = (line.mac, right[0])
-    return wrong
+
+    def __init__(self, key: Secret) -> None:
+        self._key = key
+        self._before: tuple[bytes, ...] = (FIRST,)
+
+    def fits(self, line: Line) -> bool:
+        right = [_mac(self._key, each, line.json) for each in self._before]
+        if any(hmac.compare_digest(line.mac, mac) for mac in right):
+            self._before = (line.mac,)
+            return True
+        self._before = (line.mac, right[0])
+        return False
+
+
+def altered(lines: Iterable[Line], key: Secret) -> list[int]:
+    """Which lines, counted from 1, are not as they were written."""
+    chain = Chain(key)
+    return [
+        number
+        for number, line in enumerate(lines, 1)
+        if not chain.fits(line) or line.record is None
+    ]
 
 
 def _mac(key: Secret, before: bytes, content: bytes) -> bytes:
@@ -165,14 +212,13 @@ class Journal:
         self._count = self._size = 0
         self._appendable = False
 
-    def read(self) -> Contents:
-        raw = files.read(self.path, MAX_FILE)
-        contents, self._size = parse(raw), len(raw)
-        lines = contents.lines
-        self._last = lines[-1].mac if lines else FIRST
-        self._count = len(lines)
-        self._appendable = contents.ending is Ending.WHOLE and bool(lines)
-        return contents
+    def load(self) -> bytes:
+        """All of it. Who has gone through its lines says so by `went_through`."""
+        return files.read(self.path, MAX_FILE)
+
+    def went_through(self, size: int, count: int, last: bytes, ending: Ending) -> None:
+        self._size, self._count, self._last = size, count, last
+        self._appendable = ending is Ending.WHOLE and count > 0
 
     def spoil(self) -> None:
         """Its next write shall write all of it anew."""

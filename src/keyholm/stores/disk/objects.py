@@ -78,8 +78,13 @@ class Objects:
         return self._object(name, hidden.kind, hidden.attributes, facts.order, private=True)
 
     def _shown(self, held: Hold, *, verified: bool) -> Object:
-        shown = self._object(held.object, held.kind, held.attributes, held.order, private=False)
-        return shown if verified else replace(shown, verified=False)
+        return Object(
+            Place(STORE, self._token, held.object),
+            held.kind,
+            attributes.public(held.attributes),
+            verified=verified,
+            order=held.order,
+        )
 
     def _object(self, name: str, kind: Kind, held: Kept, order: int, *, private: bool) -> Object:
         place = Place(STORE, self._token, name)
