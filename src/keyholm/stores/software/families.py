@@ -104,8 +104,8 @@ def is_public(key: object) -> bool:
 
 
 def public_half(key: Any) -> Any:
-    """What verifies and encrypts: of a secret key it is the key itself."""
-    return key if isinstance(key, SecretValue) or is_public(key) else key.public_key()
+    """What verifies and encrypts: of what has no other half it is the key itself."""
+    return key.public_key() if hasattr(key, "public_key") else key
 
 
 def unsupported(key: Any, verb: Verb, mechanism: Mechanism) -> MechanismUnsupported:

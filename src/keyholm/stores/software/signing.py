@@ -44,6 +44,8 @@ DSA_WIDTH: Final = 20
 LONGEST_DIGEST: Final = 1024
 LONGEST_CONTEXT: Final = 255  # FIPS 204, algorithm 2
 
+ECDSA_OF_DIGEST: Final = {name: ec.ECDSA(made) for name, made in PREHASHED.items()}
+
 Signer = Callable[[Any, Input], bytes]
 
 
@@ -84,7 +86,7 @@ def _ecdsa(example: ec.EllipticCurvePrivateKey, mechanism: Ecdsa) -> Signer:
 
 
 def _ecdsa_of_digest(width: int, mechanism: Ecdsa) -> Signer:
-    ways = {name: ec.ECDSA(prehashed) for name, prehashed in PREHASHED.items()}
+    ways = ECDSA_OF_DIGEST
 
     def sign(key: ec.EllipticCurvePrivateKey, data: Input) -> bytes:
         if data.__class__ is Opaque:

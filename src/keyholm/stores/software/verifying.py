@@ -27,6 +27,7 @@ from keyholm.stores.software.families import Family, family, unsupported
 from keyholm.stores.software.hashing import HASHES, PREHASHED
 from keyholm.stores.software.signing import (
     DSA_WIDTH,
+    ECDSA_OF_DIGEST,
     check_context,
     of_length,
     pss_padding,
@@ -74,7 +75,7 @@ def _ecdsa(example: ec.EllipticCurvePublicKey, mechanism: Ecdsa) -> Verifier:
 
 def _ecdsa_way(mechanism: Ecdsa, data: Input) -> ec.ECDSA:
     if isinstance(data, Digest):
-        return ec.ECDSA(PREHASHED[data.hash])
+        return ECDSA_OF_DIGEST[data.hash]
     if mechanism.hash is None:
         return of_length(len(data.data))
     return ec.ECDSA(HASHES[mechanism.hash])
