@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from sysconfig import get_config_var
 
 from tools.project import ROOT
 
@@ -47,17 +48,21 @@ PACKAGES = (
     Package(
         "libp11-kit-dev",
         "/usr/include/p11-kit-1/p11-kit/pkcs11.h",
-        "p11-kit's numbers of PKCS#11, to compare ours with",
+        "numbers and structures of PKCS#11 as others have them",
     ),
     Package("gcc", "gcc", "the native module, and its sanitizers"),
     Package("libc6-dev", "/usr/include/stdio.h", "the native module"),
-    Package(
-        "libp11-kit-dev",
-        "/usr/include/p11-kit-1/p11-kit/pkcs11.h",
-        "structures of PKCS#11 as others lay them out",
-    ),
     Package("p11-kit", "p11-kit", "a program that modules are registered with"),
     Package("libnss3-tools", "modutil", "the same, for browsers"),
+    Package("gnutls-bin", "p11tool", "a program that p11-kit brings to our keys"),
+    Package("softhsm2", "softhsm2-util", "a PKCS#11 module of somebody else"),
+    Package("opensc", "pkcs11-tool", "a program that loads a module by its path"),
+    Package(
+        "libengine-pkcs11-openssl",
+        f"/usr/lib/{get_config_var('MULTIARCH')}/engines-3/pkcs11.so",
+        "OpenSSL with our module",
+    ),
+    Package("default-jre-headless", "keytool", "Java with our module"),
     Package("gdb", "gdb", "proof that a debugger cannot look into the daemon"),
 )
 # What the suites of other people want besides, as .ci/run starts them.

@@ -16,7 +16,7 @@ from keyholm.wire.pkcs11 import uri
 from keyholm.wire.pkcs11.constants import CKA
 
 MANUFACTURER: Final = "keyholm"
-LIBRARY: Final = "keys behind one gate"
+LIBRARY: Final = "keyholm"  # as the module says without asking anybody
 LIBRARY_VERSION: Final = (int(VERSION.split(".")[0]), int(VERSION.split(".")[1]))
 SERIAL_SIZE: Final = 16  # characters, of CK_TOKEN_INFO
 LABEL_SIZE: Final = 32  # bytes

@@ -19,6 +19,7 @@ from tests.cli.registration.house import (
     some_module,
     wish,
 )
+from tests.programs import program
 
 from keyholm.cli.registration import nss, p11_kit, snippets
 from keyholm.cli.registration.ledger import changes_of
@@ -31,13 +32,6 @@ from keyholm.core.errors import BadRequest
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA laptop"
 interop = pytest.mark.interop
-
-
-def program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
 
 
 def ran(
