@@ -7,12 +7,17 @@ import re
 import socket
 import struct
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, load_ssh_public_key
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.doors.control_house import PASSPHRASE, House
@@ -22,7 +27,15 @@ from keyholm.client import Client, connect
 from keyholm.core import errors
 from keyholm.core.audit.records import Management, Operation
 from keyholm.core.caller import Process
-from keyholm.core.errors import BadRequest, KeyholmError, leaves, name_in
+from keyholm.core.errors import (
+    BadCertificate,
+    BadRequest,
+    Invalid,
+    KeyholmError,
+    leaves,
+    name_in,
+)
+from keyholm.core.model import KeyId
 from keyholm.doors.control import schema
 from keyholm.doors.control.errors import KINDS
 from keyholm.doors.control.exchange import Needs
@@ -536,3 +549,52 @@ def test_a_daemon_that_talks_nonsense_is_a_failed_daemon(tmp_path: Path, reply: 
         there.shutdown(socket.SHUT_WR)
         with pytest.raises(errors.DaemonFailed, match="keyholm doctor"):
             client.status()
+
+
+# --- X.509 certificates ----------------------------------------------------------------
+
+
+def x509_for(key: Mapping[str, Any]) -> str:
+    """A certificate of an Ed25519 key, as an authority would give one (PEM)."""
+    authority = ed25519.Ed25519PrivateKey.generate()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "laptop")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(cast(Any, load_ssh_public_key(key["public"].encode())))
+        .serial_number(1)
+        .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2036, 1, 1, tzinfo=UTC))
+        .sign(authority, None)
+    )
+    return made.public_bytes(Encoding.PEM).decode()
+
+
+def test_an_x509_certificate_is_put_beside_its_key_and_taken_away(house: House) -> None:
+    house.token()
+    laptop, other = house.key(), house.key("other")
+    own = house.client()
+    pem = "what openssl says of it\n" + x509_for(laptop)
+    own.call("certificates.add", {"key": "laptop", "name": "work", "certificate": pem})
+    [held] = house.gate.inventory.with_id(KeyId(laptop["id"]))
+    assert [each.name for each in house.gate.certificates.x509_of(held)] == ["work"]
+    wrong = {"key": "laptop", "name": "b", "certificate": x509_for(other)}
+    with pytest.raises(BadCertificate, match="another key"):
+        own.call("certificates.add", wrong)
+    own.call("certificates.remove", {"key": "laptop", "name": "work"})
+    assert house.gate.certificates.x509_of(held) == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----",
+        "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----",
+        "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----",
+    ],
+)
+def test_what_is_no_certificate_is_refused(client: Client, text: str) -> None:
+    with pytest.raises(Invalid):
+        client.call("certificates.add", {"key": "laptop", "name": "c", "certificate": text})

@@ -1,4 +1,4 @@
-"""`keyholm certificate`: SSH certificates that lie beside their keys."""
+"""`keyholm certificate`: certificates that lie beside their keys."""
 
 import os
 from argparse import Namespace
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 def add_parser(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser(
         "certificate",
-        description="The agent offers a certificate beside its key. Adding one under the same "
-        "name renews it.",
+        description="The agent offers an SSH certificate beside its key, and PKCS#11 programs find "
+        "one of X.509 there. Adding one under the same name renews it.",
     )
     actions = parser.add_subparsers(prog="keyholm certificate", required=True, metavar="ACTION")
     add = actions.add_parser("add", description="Put a certificate beside its key.")
     add.add_argument("key", help="the key it was made for")
-    add.add_argument("file", help="as ssh-keygen writes it; - is standard input")
+    add.add_argument("file", help="as ssh-keygen writes it, or X.509 as PEM; - is standard input")
     add.add_argument("--name", default="", help="what you call it; else as the file")
     add.set_defaults(run=run_add)
     remove = actions.add_parser("rm", description="Take a certificate away from its key.")
@@ -35,6 +35,7 @@ def add_parser(subparsers: "Subparsers") -> None:
 
 def run_add(arguments: Namespace) -> int:
     file = os.path.basename(arguments.file).removesuffix(".pub").removesuffix("-cert")
+    file = file.removesuffix(".pem").removesuffix(".crt")
     name = arguments.name or (file if file != "-" else "certificate")
     certificate = read_text(arguments.file)
     with connect() as client:

@@ -33,7 +33,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("rename", "rename", "give a key another name"),
         ("rm", "remove", "destroy a key"),
         ("sign", "sign", "sign a file"),
-        ("certificate", "certificate", "put an SSH certificate beside its key"),
+        ("certificate", "certificate", "put a certificate beside its key"),
         ("ssh-config", "ssh_config", "print or write what ssh wants in its configuration"),
         ("agent", "agent", "offer keys again that ssh-add -d withdrew"),
     ),

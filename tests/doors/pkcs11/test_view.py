@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -266,9 +267,10 @@ def store() -> ListStore:
     return ListStore(ListToken(listed=list(KEYS)))
 
 
-def views_of(store: ListStore) -> Views:
+def views_of(store: ListStore, certificates: Path | None = None) -> Views:
     stores: list[Store] = [store]
-    return Views(gate_over(stores, ListTrail(), ScriptedPrompters(), Clock()))
+    people = ScriptedPrompters()
+    return Views(gate_over(stores, ListTrail(), people, Clock(), certificates=certificates))
 
 
 def event(store: ListStore, change: Change, before: Any = None, after: Any = None) -> Event:
@@ -340,3 +342,59 @@ def test_a_change_while_a_view_is_made_is_not_missed() -> None:
     views = views_of(busy)
     assert len(views.of(busy.token)) > len(PROFILES)
     assert len(views.of(busy.token)) == len(PROFILES)
+
+
+# --- certificates beside their keys --------------------------------------------------------
+
+FIND_CERTIFICATES: Template = ((CKA.CLASS, CKO.CERTIFICATE),)
+
+
+def put(directory: Path, key: Key, name: str = "mine", content: bytes = b"") -> None:
+    folder = directory / key.id
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.der").write_bytes(content or house.certificate())
+
+
+def test_a_certificate_beside_a_key_is_shown_with_it(tmp_path: Path) -> None:
+    key = pair("p256", {CKA.ID: b"\1", CKA.LABEL: b"work"})
+    put(tmp_path, key)
+    put(tmp_path, pair("p384"))  # of another key: it is not believed
+    store = ListStore(ListToken(listed=[key, pair("p384")]))
+    view = views_of(store, tmp_path).of(store.token)
+    [one] = view.find(FIND_CERTIFICATES)
+    assert (one.value(CKA.ID), one.value(CKA.LABEL)) == (b"\1", b"work")
+    assert one.value(CKA.VALUE) == house.certificate()
+    assert not one.is_private
+    for flag in (CKA.MODIFIABLE, CKA.DESTROYABLE):
+        assert not one.flag(flag)
+    assert one.flag(CKA.TOKEN)
+    assert view.get(one.name) is one
+    assert view.find(((CKA.PROFILE_ID, CKP.AUTHENTICATION_TOKEN),))
+
+
+def test_one_that_the_token_has_itself_is_shown_once(tmp_path: Path) -> None:
+    key = pair("p256")
+    put(tmp_path, key)
+    store = ListStore(ListToken(listed=[key], others=[CERTIFICATE]))
+    assert len(views_of(store, tmp_path).of(store.token).find(FIND_CERTIFICATES)) == 1
+
+
+def test_a_file_that_comes_makes_a_new_view(tmp_path: Path) -> None:
+    key = pair("p256")
+    store = ListStore(ListToken(listed=[key]))
+    views = views_of(store, tmp_path)
+    assert views.of(store.token).find(FIND_CERTIFICATES) == []
+    put(tmp_path, key)
+    views._certificates._look_again = 0.0  # a second later
+    assert len(views.of(store.token).find(FIND_CERTIFICATES)) == 1
+
+
+def test_a_key_that_comes_brings_its_certificate(tmp_path: Path) -> None:
+    key = pair("p256")
+    put(tmp_path, key)
+    store = ListStore(ListToken())
+    views = views_of(store, tmp_path)
+    assert views.of(store.token).find(FIND_CERTIFICATES) == []
+    store.token.listed.append(key)
+    store.tell(event(store, Change.KEYS_CHANGED, None, key))
+    assert len(views.of(store.token).find(FIND_CERTIFICATES)) == 1

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from typing import Final
 
 from keyholm.core import actions, mechanisms, model
@@ -144,11 +145,22 @@ def mechanism_of(key: model.Key, wanted: str = "") -> tuple[mechanisms.Mechanism
 def add_certificate(request: Request) -> schema.Done:
     params: schema.AddCertificate = request.params
     try:
-        blob, _ = keys.parse_line(params.certificate)
-    except Malformed as error:
+        blob = _certificate(params.certificate)
+    except ValueError as error:
         raise BadRequest(f"This is no certificate: {error}.") from error
     request.manage(actions.AddCertificate(key_named(request), blob, params.name), type(None))
     return schema.Done()
+
+
+def _certificate(text: str) -> bytes:
+    """An SSH certificate in one line, or one of X.509 as PEM (RFC 7468). Raises `ValueError`."""
+    found = _PEM.search(text)
+    if found is None:
+        return keys.parse_line(text)[0]
+    return base64.b64decode("".join(found[1].split()), validate=True)
+
+
+_PEM: Final = re.compile("-----BEGIN CERTIFICATE-----([^-]*)-----END CERTIFICATE-----")
 
 
 def remove_certificate(request: Request) -> schema.Done:

@@ -57,7 +57,8 @@ METHODS: Final[Mapping[str, Method]] = {
         schema.AddCertificate,
         schema.Done,
         Needs.MANAGEMENT,
-        "Put an SSH certificate beside its key, or renew the one of that name.",
+        "Put a certificate, of SSH in one line or of X.509 as PEM, beside its key, or renew the "
+        "one of that name.",
     ),
     "certificates.remove": Method(
         keys.remove_certificate,

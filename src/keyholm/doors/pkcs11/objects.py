@@ -8,12 +8,14 @@ One table a kind of object says how; what is not in it, the object does not have
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from enum import Enum, auto
 from functools import cache, lru_cache, partial
 from typing import Final, cast
 
+from keyholm.core.certificates import Held
 from keyholm.core.model import Attributes, Key, Kind, Object, Origin, SecretType, Value
-from keyholm.core.naming import cka_id
+from keyholm.core.naming import cka_id, label_of
 from keyholm.core.store import Token
 from keyholm.doors.pkcs11 import forms
 from keyholm.doors.pkcs11.forms import Form
@@ -477,6 +479,19 @@ def shown_object(token: Token, held: Object) -> tuple[Shown, ...]:
             return (show(cko=CKO.PUBLIC_KEY, table=_lone_public_table(form), form=form),)
         case _:
             return ()
+
+
+def beside(key: Key, certificate: Held) -> Object:
+    """A certificate that lies in a file beside its key: found with it, and changed by its file."""
+    attributes: dict[int, Value] = {
+        CKA.VALUE: certificate.blob,
+        CKA.ID: cka_id(key),
+        CKA.LABEL: label_of(key).encode(),
+        CKA.MODIFIABLE: False,
+        CKA.DESTROYABLE: False,
+    }
+    place = replace(key.place, object=f"{key.place.object}-{certificate.name}")
+    return Object(place, Kind.CERTIFICATE, attributes, verified=key.verified, order=key.order)
 
 
 def shown(token: Token, held: Key | Object) -> tuple[Shown, ...]:

@@ -9,12 +9,12 @@ What is private is in it: whoever asks leaves out what its program may not see (
 
 import hashlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Final, TypeGuard
 
 from keyholm.core.gate import Gate
-from keyholm.core.model import Key, Object
+from keyholm.core.model import Key, Kind, Object
 from keyholm.core.store import Change, Event, HoldsObjects, Token
 from keyholm.doors.pkcs11 import objects
 from keyholm.doors.pkcs11.objects import Shown, Untold
@@ -216,41 +216,62 @@ class Views:
     """A view of each token that somebody looked at, as it is now."""
 
     def __init__(self, gate: Gate) -> None:
-        self._inventory = gate.inventory
+        self._inventory, self._certificates = gate.inventory, gate.certificates
         self._lock = threading.Lock()
         self._changes = 0
-        self._views: dict[tuple[str, str], View] = {}
+        # With the folders of certificates as they were then.
+        self._views: dict[tuple[str, str], tuple[View, frozenset[str]]] = {}
         self._inventory.listen(self._heard)
 
     def of(self, token: Token) -> View:
         place = (token.store, token.name)
-        view = self._views.get(place)
-        if view is not None and view.token is token:
-            return view
+        folders = self._certificates.folders()
+        kept = self._views.get(place)
+        if kept is not None and kept[0].token is token and kept[1] is folders:
+            return kept[0]
         with self._lock:
             changes = self._changes
-        view = View(token, self._held(token))
+        view = View(token, self._held(token, folders))
         with self._lock:
             if self._changes == changes:  # else something changed meanwhile: keep nothing
-                self._views[place] = view
+                self._views[place] = view, folders
         return view
 
-    def _held(self, token: Token) -> Iterable[Key | Object]:
+    def _held(self, token: Token, folders: frozenset[str]) -> Iterable[Key | Object]:
         keys = self._inventory.snapshot(token).keys
-        return chain(keys, token.objects()) if isinstance(token, HoldsObjects) else keys
+        own = token.objects() if isinstance(token, HoldsObjects) else ()
+        beside = self._beside(keys, own, folders) if folders else ()
+        return chain(keys, own, beside)
+
+    def _beside(
+        self, keys: Sequence[Key], own: Sequence[Object], folders: frozenset[str]
+    ) -> Iterable[Object]:
+        """Certificates in files beside their keys, but those that the token has itself."""
+        known = {held.attributes.get(CKA.VALUE) for held in own if held.kind is Kind.CERTIFICATE}
+        for key in keys:
+            if key.id not in folders:
+                continue
+            for certificate in self._certificates.x509_of(key):
+                if certificate.blob not in known:
+                    yield objects.beside(key, certificate)
 
     def _heard(self, event: Event) -> None:
         place = (event.store, event.token)
         with self._lock:
             self._changes += 1
-            view = self._views.get(place)
-            if view is None:
-                return
-            # Two changes of one object may be told in either order, so what is not what was
-            # shown until now makes a new view.
-            is_one = event.before is not None or event.after is not None
-            if not (is_one and event.change in _OF_ONE and view.change(event.before, event.after)):
+            kept = self._views.get(place)
+            if kept is not None and not self._follows(kept[0], kept[1], event):
                 del self._views[place]
+
+    def _follows(self, view: View, folders: frozenset[str], event: Event) -> bool:
+        """Whether the view could be changed by what is told. Two changes of one object may be
+        told in either order, so what is not what was shown until now makes a new view."""
+        before, after = event.before, event.after
+        if event.change not in _OF_ONE or (before is None and after is None):
+            return False
+        if any(isinstance(key, Key) and key.id in folders for key in (before, after)):
+            return False  # its certificates come and go with it
+        return view.change(before, after)
 
 
 _OF_ONE: Final = frozenset({Change.KEYS_CHANGED, Change.OBJECTS_CHANGED})
