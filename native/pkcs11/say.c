@@ -101,8 +101,9 @@ say_plainly(const char *format, const char *argument, const char *remedy)
 
 /*
  * Errors after which programs print a number, or that nothing was found. Others belong to
- * normal use: a program asks for a PIN after CKR_USER_NOT_LOGGED_IN, tries another mechanism
- * after CKR_MECHANISM_INVALID, and says itself that a PIN was wrong.
+ * normal use: a program tries another mechanism after CKR_MECHANISM_INVALID, and says itself
+ * that a PIN was wrong. CKR_USER_NOT_LOGGED_IN is among the first: our tokens want no login of
+ * programs, as a rule, so one that gets it stands before a locked token and cannot know that.
  */
 static bool
 leaves_user_puzzled(CK_RV rv)
@@ -122,6 +123,7 @@ leaves_user_puzzled(CK_RV rv)
 	case CKR_ACTION_PROHIBITED:
 	case CKR_PIN_LOCKED:
 	case CKR_PIN_EXPIRED:
+	case CKR_USER_NOT_LOGGED_IN:
 		return true;
 	default:
 		return false;
