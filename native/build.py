@@ -20,6 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "native" / "pkcs11"
+FUZZ = ROOT / "native" / "fuzz"
 PLACE = ROOT / "src" / "keyholm" / "_native"
 NAME = "keyholm-pkcs11"
 
@@ -135,6 +136,28 @@ def cross_build(target: Target, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     out = folder / target.file
     _run(command(out, [*zig, "-target", target.zig], system=target.system, more=("-O2", "-s")))
+    return out
+
+
+def build_fuzzer(out: Path, *, with_libfuzzer: bool) -> Path:
+    """A program that gives the module the answers of a daemon that lies."""
+    found = shutil.which("clang") if with_libfuzzer else None
+    words = [found] if found else compiler()
+    sources = [path for path in SOURCES.glob("*.c") if not path.name.startswith("platform_")] + [
+        FUZZ / "platform_fuzz.c",
+        FUZZ / "answers.c",
+    ]
+    sanitizers = "address,undefined"
+    if found:
+        sanitizers += ",fuzzer"
+    else:
+        sources.append(FUZZ / "standalone.c")
+    _run(
+        [
+            *words, "-std=c11", "-g", "-O1", *STRICT, "-Werror", f"-fsanitize={sanitizers}",
+            "-fno-sanitize-recover=all", "-o", str(out), *map(str, sorted(sources)),
+        ]
+    )  # fmt: skip
     return out
 
 
