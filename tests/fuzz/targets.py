@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.fuzz import pkcs11_targets
 
-from keyholm.wire import der
+from keyholm.wire import der, x509
 from keyholm.wire.codec import STRING, Bytes, Codec, Malformed, Reader
 from keyholm.wire.codec import decode as decode_whole
 from keyholm.wire.pkcs11 import uri
@@ -32,6 +32,7 @@ from keyholm.wire.ssh.signatures import BadSignature
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "ssh"
 PASSPHRASE = b"keyholm-test"
+AUTHORITY = (VECTORS.parent / "pkcs11" / "authority.der").read_bytes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +212,12 @@ def _pattern(data: bytes) -> None:
     match_pattern_list(text, patterns, fold_case=True)
 
 
+def _x509(data: bytes) -> None:
+    """What is read of a certificate stands in it, byte by byte."""
+    read = x509.read(data)
+    assert all(part in data for part in (read.serial, read.issuer, read.subject, read.spki))
+
+
 def _der(data: bytes) -> None:
     assert signatures.rs_to_der(signatures.der_to_rs(data, 66)) == data
 
@@ -286,5 +293,6 @@ TARGETS: dict[str, Target] = {
     "pkcs11-hello": Target(pkcs11_targets.hello, pkcs11_targets.HELLOS),
     "pkcs11-head": Target(pkcs11_targets.head, pkcs11_targets.HEADS),
     "pkcs11-message-parameter": Target(pkcs11_targets.message_parameter, (pkcs11_targets.MESSAGE,)),
+    "x509-certificate": Target(_x509, (AUTHORITY,)),
     "der-signature": Target(_der, (der.sequence(der.integer(2**520), der.integer(1)),)),
 }

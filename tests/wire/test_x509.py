@@ -1,6 +1,7 @@
 """Certificates are read as cryptography reads them, and nothing else is taken for one."""
 
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from cryptography import x509 as reference
@@ -24,6 +25,16 @@ def test_what_is_read_is_what_cryptography_reads(authority: bool) -> None:
     assert read.is_authority is authority
     # The one is a UTCTime, the other a GeneralizedTime.
     assert (read.not_before, read.not_after) == (b"20260301", b"20561231")
+
+
+def test_what_openssl_made() -> None:
+    path = Path(__file__).parents[1] / "vectors" / "pkcs11" / "authority.der"
+    read = x509.read(path.read_bytes())
+    assert read.serial.hex() == "020900fedcba9876543210"
+    assert read.subject == read.issuer
+    assert read.subject.endswith(b"\x0c\x09authority")
+    assert (read.not_before, read.not_after) == (b"20261125", b"20810828")
+    assert read.is_authority
 
 
 def test_two_digits_of_a_year_end_in_2049() -> None:

@@ -100,6 +100,19 @@ def test_what_a_certificate_needs(cka: int) -> None:
     assert code_of(lambda: making.new_object(without(CERTIFICATE, cka))) == INCOMPLETE
 
 
+@pytest.mark.parametrize("cko", [CKO.CERTIFICATE, CKO.PUBLIC_KEY, CKO.SECRET_KEY])
+def test_the_officer_brings_along_what_can_be_trusted(cko: int) -> None:
+    template: Template = {
+        CKO.CERTIFICATE: CERTIFICATE,
+        CKO.PUBLIC_KEY: public_template("p256"),
+        CKO.SECRET_KEY: SECRET,
+    }[cko]
+    trusted = (*template, (CKA.TRUSTED, True))
+    assert making.new_object(trusted, officer=True).attributes[CKA.TRUSTED] is True
+    assert CKA.TRUSTED not in making.new_object(template, officer=True).attributes
+    assert code_of(lambda: making.new_object(trusted)) == READ_ONLY
+
+
 # --- data ----------------------------------------------------------------------------
 
 

@@ -126,7 +126,8 @@ def get_object_size(client: Client, handle: int, target: int) -> tuple[object, .
 
 def create_object(client: Client, handle: int, template: Template) -> tuple[object, ...]:
     session = client.session(handle)
-    new = making.new_object(template)
+    officer = client.role(session.token) is Role.OFFICER
+    new = making.new_object(template, officer=officer)
     with secret_of(new):
         return (_created(client, session, new),)
 

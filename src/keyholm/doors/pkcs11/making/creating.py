@@ -21,9 +21,9 @@ _RSA_BITS: Final = range(1024, 16385)
 _NETSCAPE_DB: Final = 0xD5A0DB00  # where Java and NSS put the public value of a private key
 
 
-def new_object(template: Template) -> NewObject:
-    """The caller closes its `material`."""
-    given = Given(template)
+def new_object(template: Template, *, officer: bool = False) -> NewObject:
+    """The caller closes its `material`. `officer`: who asks is the security officer."""
+    given = Given(template, officer=officer)
     make = _MAKERS.get(given.needed(CKA.CLASS))
     if make is None:
         raise bad_value(CKA.CLASS, "Objects of this class are not made by programs.")
@@ -52,10 +52,11 @@ def _certificate(given: Given, session: bool) -> NewObject:
         raise bad_value(CKA.VALUE, f"This is no X.509 certificate: {error}.") from error
     _check_names(given, read)
     _check_number(given, read.serial)
-    keeping.refuse_trust(given)
+    trusted = keeping.trust(given)
     given.octets(CKA.CHECK_VALUE)  # follows from the certificate
     private = given.flag(CKA.PRIVATE, False)
-    attributes = given.kept(keeping.KEPT[CKO.CERTIFICATE]) | {
+    attributes = given.kept(keeping.KEPT[CKO.CERTIFICATE]) | trusted
+    attributes |= {
         CKA.VALUE: certificate,
         CKA.SUBJECT: read.subject,
         CKA.ISSUER: read.issuer,
@@ -89,9 +90,10 @@ def _public(given: Given, session: bool) -> NewObject:
     spki = _spki(key_type, given)
     if given.octets(CKA.PUBLIC_KEY_INFO) not in (None, b"", spki):
         raise inconsistent("CKA_PUBLIC_KEY_INFO is of another key.")
-    keeping.refuse_trust(given)
+    trusted = keeping.trust(given)
     private = given.flag(CKA.PRIVATE, False)
-    attributes = given.kept(keeping.KEPT[CKO.PUBLIC_KEY]) | {CKA.PUBLIC_KEY_INFO: spki}
+    attributes = given.kept(keeping.KEPT[CKO.PUBLIC_KEY]) | trusted
+    attributes[CKA.PUBLIC_KEY_INFO] = spki
     return NewObject(Kind.PUBLIC, attributes, private=private, session=session)
 
 

@@ -110,7 +110,7 @@ def secret_attributes(given: Given, key_type: int) -> tuple[dict[int, Value], bo
     """What is kept of a secret key's template, and whether the key may leave."""
     kept: dict[int, Value] = {CKA.LABEL: b""}
     exportable = keeping.protection(given, kept)
-    keeping.refuse_trust(given)
+    kept.update(keeping.trust(given))
     kept.update(given.kept(keeping.KEPT[CKO.SECRET_KEY]))
     if key_type != _PLAIN[TYPES[key_type]]:
         kept[CKA.KEY_TYPE] = key_type
@@ -132,8 +132,8 @@ def key_pair(mechanism: Mechanism, public: Template, private: Template) -> NewKe
     session = not of_private.flag(CKA.TOKEN, False)
     if of_public.flag(CKA.TOKEN, False) and session:
         raise inconsistent("A public half that outlives its private half is made by itself.")
-    keeping.refuse_trust(of_public)
-    public_attributes = of_public.kept(keeping.KEPT[CKO.PUBLIC_KEY])
+    public_attributes = keeping.trust(of_public)
+    public_attributes.update(of_public.kept(keeping.KEPT[CKO.PUBLIC_KEY]))
     attributes: dict[int, Value] = {}
     exportable = keeping.protection(of_private, attributes)
     attributes.update(of_private.kept(keeping.KEPT[CKO.PRIVATE_KEY]))

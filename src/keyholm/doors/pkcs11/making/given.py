@@ -36,9 +36,12 @@ def bad_value(cka: int, what: str = "") -> Wrong:
 
 
 class Given:
-    """Each attribute is taken once; what nobody took does not belong to such an object."""
+    """Each attribute is taken once; what nobody took does not belong to such an object.
 
-    def __init__(self, template: Template) -> None:
+    `officer`: the template is the security officer's, who may say what can be trusted."""
+
+    def __init__(self, template: Template, *, officer: bool = False) -> None:
+        self.officer = officer
         self._left: dict[int, wire.Value] = {}
         for cka, value in template:
             if cka in self._left:

@@ -98,13 +98,16 @@ ONE_WAY: Final[dict[int, bool]] = {
 OF_COPIES: Final = frozenset({CKA.TOKEN, CKA.PRIVATE, CKA.MODIFIABLE, CKA.DESTROYABLE})
 
 
-def refuse_trust(given: Given) -> None:
-    """Only the officer says that something can be trusted, and only afterwards."""
-    if given.flag(CKA.TRUSTED, False):
+def trust(given: Given) -> dict[int, Value]:
+    """Takes TRUSTED, which is kept where the officer says so. Nobody else can."""
+    if not given.flag(CKA.TRUSTED, False):
+        return {}
+    if not given.officer:
         raise Wrong(
             CKR.ATTRIBUTE_READ_ONLY,
             "Only the security officer can say that a key or a certificate is trusted.",
         )
+    return {CKA.TRUSTED: True}
 
 
 def protection(given: Given, kept: dict[int, Value]) -> bool:
