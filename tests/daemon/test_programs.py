@@ -103,6 +103,41 @@ def test_a_rule_hides_a_key_from_a_program_that_is_named(
     assert "classic" in listed()
 
 
+def test_nss_lists_the_keys_of_a_database_that_was_told(
+    home: Home, running: Running, module: str
+) -> None:
+    program("certutil")
+    (home.folder / "db").mkdir()
+    home.run("certutil", "-N", "--empty-password", "-d", "sql:db")
+    keys = ("certutil", "-K", "-h", "all", "-d", "sql:db")
+    home.keyholm("enable", "nss", "db", "--yes")
+    assert " classic\n" in home.run(*keys)
+    home.keyholm("disable", "nss", "db", "--yes")
+    assert "classic" not in home.run(*keys, fails=True)
+
+
+def test_java_opens_the_token(home: Home, running: Running, module: str) -> None:
+    program("keytool")
+    home.keyholm("enable", "java", "--yes")
+    told = home.run(
+        "keytool", "-list", "-keystore", "NONE", "-storetype", "PKCS11", "-storepass", "none",
+        "-providerClass", "sun.security.pkcs11.SunPKCS11", "-providerArg", "kh/java.cfg",
+    )  # fmt: skip
+    assert "Keystore provider: SunPKCS11-keyholm" in told
+
+
+def test_git_signs_once_it_is_told(home: Home, running: Running) -> None:
+    program("git")
+    home.keyholm("enable", "git", "--key", uri(home, "modern"), "--yes")
+    agent = {"SSH_AUTH_SOCK": running.socket}
+    home.run("git", "init", "-q", "work")
+    words = ("git", "-C", "work", "-c", "user.name=me", "-c", "user.email=me@example.com")
+    home.run(*words, "commit", "-q", "-S", "--allow-empty", "-m", "signed", env=agent)
+    assert "BEGIN SSH SIGNATURE" in home.run(*words, "cat-file", "-p", "HEAD")
+    home.keyholm("disable", "git", "--yes")
+    assert not (home.folder / ".gitconfig").exists()
+
+
 @pytest.mark.parametrize("way", ["", "--no-native"])
 def test_p11_kit_shows_the_keys_once_it_is_told(
     home: Home, running: Running, module: str, way: str
