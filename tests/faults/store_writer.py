@@ -13,15 +13,26 @@ from pathlib import Path
 from typing import Any, Final
 
 from keyholm.core.errors import PassphraseIncorrect
-from keyholm.core.model import Algorithm, Key, NewKey
+from keyholm.core.model import (
+    Algorithm,
+    Key,
+    Kind,
+    NewKey,
+    NewObject,
+    Object,
+    SecretKey,
+    SecretType,
+)
 from keyholm.core.policy import OPEN, Policy
 from keyholm.core.secret import Secret
 from keyholm.stores.disk.cost import Cost
 from keyholm.stores.disk.store import DiskStore
 from keyholm.stores.disk.token import DiskToken
+from keyholm.wire.pkcs11.constants import CKA
 
 COST: Final = Cost(1, 64, 1)
 MOST_KEYS: Final = 5
+AES: Final = SecretKey(SecretType.AES, 32)
 PASSPHRASES: Final = (b"one", b"two")
 
 
@@ -61,6 +72,26 @@ class Writer:
     def generate(self, key: Key | None, label: str) -> str:
         return self.token.generate(NewKey(label, Algorithm.ED25519), OPEN).place.object
 
+    def secret_key(self, key: Key | None, label: str) -> str:
+        given = {CKA.LABEL: label.encode()}
+        return self.token.generate(NewKey(label, AES, attributes=given), OPEN).place.object
+
+    def public_object(self, key: Key | None, label: str) -> str:
+        new = NewObject(Kind.CERTIFICATE, {CKA.LABEL: label.encode()})
+        return self.token.create_object(new, OPEN).place.object
+
+    def private_object(self, key: Key | None, label: str) -> str:
+        new = NewObject(Kind.DATA, {CKA.LABEL: label.encode()}, private=True)
+        return self.token.create_object(new, OPEN).place.object
+
+    def change_object(self, held: Object, label: str) -> str:
+        self.token.change_object(held, {CKA.LABEL: label.encode()})
+        return ""
+
+    def remove_object(self, held: Object, label: str) -> str:
+        self.token.remove_object(held)
+        return ""
+
     def rename(self, key: Key, label: str) -> str:
         self.token.rename(key, label)
         return ""
@@ -90,19 +121,37 @@ class Writer:
 
     def step(self) -> None:
         self.count += 1
-        keys = list(self.token.keys())
-        key = self.chance.choice(keys) if keys else None
-        verb = self.chance.choice(self.verbs(len(keys)))
-        name, label = key.place.object if key else "", f"{self.seed}-{self.count}"
+        keys, objects = list(self.token.keys()), list(self.token.objects())
+        verb = self.chance.choice(self.verbs(len(keys), len(objects)))
+        held = objects if verb in (self.change_object, self.remove_object) else keys
+        target: Any = self.chance.choice(held) if held else None
+        name, label = target.place.object if target else "", f"{self.seed}-{self.count}"
         said = (verb.__name__, name, label)
         say("?", *said)
-        say("!", *said, verb(key, label))
+        say("!", *said, verb(target, label))
 
-    def verbs(self, keys: int) -> list[Callable[[Any, str], str]]:
+    def verbs(self, keys: int, objects: int) -> list[Callable[[Any, str], str]]:
         if not keys:
             return [self.generate]
-        changes = [self.rename, self.policy, self.change_passphrase, self.second_token]
-        return [*changes, self.generate, self.destroy if keys > MOST_KEYS else self.generate]
+        changes: list[Callable[[Any, str], str]] = [
+            self.rename,
+            self.policy,
+            self.change_passphrase,
+            self.second_token,
+        ]
+        makes: list[Callable[[Any, str], str]] = [
+            self.generate,
+            self.secret_key,
+            self.public_object,
+            self.private_object,
+        ]
+        if keys > MOST_KEYS:
+            makes = [self.destroy, self.destroy]
+        if objects:
+            makes.append(self.change_object)
+        if objects > MOST_KEYS:
+            makes.append(self.remove_object)
+        return [*changes, *makes]
 
 
 if __name__ == "__main__":

@@ -16,16 +16,19 @@ from tests.stores.cheap import disk_store
 
 from keyholm.core.errors import KeyholmError, PassphraseIncorrect, StoreFailed, StoreFull
 from keyholm.core.mechanisms import EdDsa, Message
-from keyholm.core.model import Algorithm, NewKey
+from keyholm.core.model import Algorithm, Kind, NewKey, NewObject, SecretKey, SecretType
 from keyholm.core.policy import OPEN, Policy
 from keyholm.core.secret import Secret
+from keyholm.core.store import NewPins
 from keyholm.stores.disk.store import DiskStore
 from keyholm.stores.disk.token import DiskToken
 from keyholm.testing import samples
+from keyholm.wire.pkcs11.constants import CKA
 
 KIB: Final = 1024
 MESSAGE: Final = Message(b"message")
 ROOT = pytest.mark.skipif(os.getuid() != 0, reason="mounting needs root")
+AES: Final = SecretKey(SecretType.AES, 32)
 OLD, NEW, BACKUP = b"old", b"new", b"backup"
 
 
@@ -119,10 +122,12 @@ class House:
         """All that a user could notice. Every key must sign."""
         for token in self.store.tokens():
             for key in list(token.keys()):
-                samples.verify(key.public, EdDsa(), MESSAGE, token.sign(key, EdDsa(), MESSAGE))
+                if key.ssh is not None:
+                    samples.verify(key.ssh, EdDsa(), MESSAGE, token.sign(key, EdDsa(), MESSAGE))
             assert token.damage() == []
         tokens = {token.name: self.keys_of(token) for token in self.store.tokens()}
-        return tokens, self.passphrases(), self.token.slots()
+        objects = [dict(each.attributes) for each in self.token.objects()]
+        return tokens, objects, self.passphrases(), self.token.slots()
 
     def keys_of(self, token: DiskToken) -> list[tuple[str, Policy, str]]:
         keys = token.keys()
@@ -151,6 +156,21 @@ class House:
         with Secret.of(self.passphrases()[0]) as passphrase:
             self.token.add_recovery_code(passphrase).close()
 
+    def secret_key(self) -> None:
+        self.token.generate(NewKey("secret", AES, attributes={CKA.ID: b"1"}), OPEN)
+
+    def public_object(self) -> None:
+        self.token.create_object(NewObject(Kind.CERTIFICATE, {CKA.VALUE: bytes(900)}), OPEN)
+
+    def private_object(self) -> None:
+        new = NewObject(Kind.DATA, {CKA.VALUE: bytes(900)}, private=True)
+        self.token.create_object(new, OPEN)
+
+    def make_pin_token(self) -> None:
+        self.count += 1
+        with Secret.of(BACKUP) as pin:
+            self.store.make_pin_token(f"token-{self.count}", 1000, NewPins(pin, pin, False))
+
     def make_token(self) -> None:
         self.count += 1
         self.store.make_token(f"token-{self.count}", 1000, None)
@@ -168,6 +188,10 @@ CHANGES: Final[tuple[Callable[[House], None], ...]] = (
     House.set_policy,
     House.change_passphrase,
     House.add_recovery_code,
+    House.secret_key,
+    House.public_object,
+    House.private_object,
+    House.make_pin_token,
     House.make_token,
     House.restore,
 )

@@ -13,10 +13,13 @@ import pytest
 from tests.faults.store_writer import opened
 
 from keyholm.core.mechanisms import EdDsa, Message
+from keyholm.stores.disk.attributes import label_of
 from keyholm.testing import samples
+from keyholm.testing.store_contract import try_out
 
 WRITER = Path(__file__).with_name("store_writer.py")
 MESSAGE = Message(b"message")
+MAKING = ("generate", "secret_key", "public_object", "private_object")
 
 
 @dataclass
@@ -24,12 +27,19 @@ class Told:
     """What the writer has acknowledged: the state that must be found."""
 
     keys: dict[str, tuple[str, int]] = field(default_factory=dict)  # object: label, max_uses
+    objects: dict[str, str] = field(default_factory=dict)  # object: label
     passphrase: str = "one"
     second: bool = False
 
     def take(self, verb: str, name: str, label: str, answer: str) -> None:
-        if verb == "generate":
+        if verb in ("generate", "secret_key"):
             self.keys[answer] = (label, 0)
+        elif verb in ("public_object", "private_object"):
+            self.objects[answer] = label
+        elif verb == "change_object":
+            self.objects[name] = label
+        elif verb == "remove_object":
+            del self.objects[name]
         elif verb == "rename":
             self.keys[name] = (label, self.keys[name][1])
         elif verb == "policy":
@@ -65,7 +75,12 @@ def found_in(folder: Path) -> Told:
         keys = token.keys()
         for key in keys:
             found.keys[key.place.object] = (key.label, token.policy_of(key).max_uses)
-            samples.verify(key.public, EdDsa(), MESSAGE, token.sign(key, EdDsa(), MESSAGE))
+            if key.ssh is not None:
+                samples.verify(key.ssh, EdDsa(), MESSAGE, token.sign(key, EdDsa(), MESSAGE))
+            else:
+                try_out(token, key)
+        for held in token.objects():
+            found.objects[held.place.object] = label_of(held.attributes) or ""
         assert store.damage() == {}
     finally:
         store.close()
@@ -87,8 +102,9 @@ def settle(told: Told, lines: list[Any], found: Told) -> None:
 def answer_in(found: Told, verb: str, label: str, name: str) -> str:
     """What the writer would have said of its last change, had it lived."""
     made = [key for key, (has, _) in found.keys.items() if has == label]
+    made += [each for each, has in found.objects.items() if has == label]
     answers = {
-        "generate": made[0] if made else "never",
+        **dict.fromkeys(MAKING, made[0] if made else "never"),
         "policy": str(found.keys[name][1]) if name in found.keys else "0",
         "change_passphrase": found.passphrase,
         "second_token": "made" if found.second else "removed",
