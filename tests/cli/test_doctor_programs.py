@@ -17,6 +17,7 @@ from tests.cli.test_doctor import home, only, patient, with_status
 from keyholm.cli.checks import module, programs
 from keyholm.cli.checks.finding import BAD, GOOD, WARNING, Finding
 from keyholm.cli.module_file import module_file
+from keyholm.cli.registration import nss
 from keyholm.cli.registration.here import (
     CHANGED,
     OFF,
@@ -166,6 +167,35 @@ def test_root_is_told_that_p11_kit_does_not_look_into_its_home(home: Path) -> No
     folder.mkdir(parents=True)
     (folder / "keyholm.module").write_text("module: keyholm-pkcs11.so\n")
     assert "does not look at" in only(programs.root_is_heard, patient(home)).what
+
+
+@pytest.mark.parametrize(
+    ("libraries", "both"),
+    [
+        (("", "/opt/keyholm-pkcs11.so", "/usr/lib/x86_64-linux-gnu/p11-kit-proxy.so"), True),
+        (("", "/opt/keyholm-pkcs11.so", "p11-kit-proxy.so"), True),
+        (("", "/opt/keyholm-pkcs11.so"), False),
+        (("", "/usr/lib/p11-kit-proxy.so"), False),
+        (("", "/opt/keyholm-pkcs11.so", "/usr/lib/p11-kit-client.so"), False),
+    ],
+)
+def test_a_browser_that_has_the_keys_from_p11_kit_too_is_known(
+    libraries: tuple[str, ...], both: bool
+) -> None:
+    content = "".join(f"library={path}\nname=x\n\n" for path in libraries)
+    assert programs.lists_both(content) is both
+
+
+def test_the_databases_of_all_browsers_are_looked_at(tmp_path: Path) -> None:
+    chromium_at(tmp_path)
+    profile = tmp_path / ".mozilla/firefox/a.default"
+    profile.mkdir(parents=True)
+    (profile / "pkcs11.txt").touch()
+    (profile.parent / "profiles.ini").write_text("[Profile0]\nPath=a.default\n")
+    assert nss.databases(wish(tmp_path)) == [
+        str(tmp_path / ".pki/nssdb/pkcs11.txt"),
+        str(profile / "pkcs11.txt"),
+    ]
 
 
 # --- the module ----------------------------------------------------------------------

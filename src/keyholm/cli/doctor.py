@@ -30,6 +30,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     module.other_agents_take_it,
     programs.programs_know_keyholm,
     programs.known_once,
+    programs.nss_knows_once,
     programs.root_is_heard,
     files.files_are_private,
     files.store_is_whole,

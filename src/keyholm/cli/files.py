@@ -61,8 +61,10 @@ def replace_bytes(
     """The same; `owner` is the uid and gid that the file shall have, if not ours."""
     temporary = f"{path}.{os.getpid()}.new"
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        number = os.open(temporary, flags, mode)
+        # What lies there is of a run that was killed; or it was laid there for root to write to.
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+        number = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         with os.fdopen(number, "wb") as file:
             if owner is not None:
                 os.fchown(number, *owner)

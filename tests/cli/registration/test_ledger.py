@@ -182,6 +182,28 @@ def test_another_owners_file_stays_theirs(tmp_path: Path) -> None:
     assert path.stat().st_uid == 65534
 
 
+def test_what_root_makes_in_somebodys_home_is_theirs(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("contract only: needs root")
+    home = tmp_path / "theirs"
+    home.mkdir()
+    os.chown(home, 65534, 65534)
+    for change in changes_of(SSH.edits(wish(home))):
+        write(change)
+    for path in (home / ".ssh", home / ".ssh/config"):
+        assert path.stat().st_uid == 65534
+
+
+def test_what_was_laid_in_the_way_is_not_written_to(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    path = config(tmp_path, b"Host a\n")
+    os.link(precious, f"{path}.{os.getpid()}.new")
+    enable(SSH, wish(tmp_path))
+    assert precious.read_text() == "precious"
+    assert b"IdentityAgent" in path.read_bytes()
+
+
 def test_a_block_without_its_end_is_refused() -> None:
     with pytest.raises(BadRequest, match="no line that ends"):
         block("x", ["a"])(b"# >>> keyholm enable x >>>\nrest\n")

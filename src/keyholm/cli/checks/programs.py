@@ -90,6 +90,28 @@ def known_once(patient: Patient) -> Iterator[Finding]:
         yield Finding(WARNING, "p11-kit", what, why, f"rm {found[-1]}")
 
 
+def nss_knows_once(patient: Patient) -> Iterator[Finding]:
+    """A browser that loads p11-kit's proxy has our keys from there as well."""
+    from keyholm.cli.registration import nss
+    from keyholm.cli.registration.p11_kit import NAME, folder
+
+    wish = _wish(patient)
+    if not os.path.exists(os.path.join(folder(wish), NAME)):
+        return
+    for path in nss.databases(wish):
+        if lists_both(_text(path)):
+            what = f"{path} lists keyholm, and p11-kit, which shows its keys too."
+            why = "The browser finds each key twice."
+            yield Finding(WARNING, "programs", what, why, "keyholm disable firefox, or chromium")
+
+
+def lists_both(content: str) -> bool:
+    modules = [line.removeprefix("library=") for line in content.splitlines()]
+    return "p11-kit-proxy.so" in map(os.path.basename, modules) and any(
+        map(OUR_MODULE.fullmatch, modules)
+    )
+
+
 def registered(folders: Sequence[str], socket: str) -> list[str]:
     """Module files that lead to keyholm. A name counts once: p11-kit merges files by it."""
     found: dict[str, str] = {}

@@ -229,10 +229,26 @@ def write(change: Change) -> None:
         if change.after is None:
             os.unlink(change.path)
             return
-        facts = os.stat(change.path) if change.before is not None else None
-        for folder in change.folders:
-            os.mkdir(folder, 0o700 if os.geteuid() else 0o755)
+        owner = _make_folders(change)
+        if change.before is not None:
+            owner = _owner(change.path)
     except OSError as error:
         raise StoreFailed(f"{change.path} cannot be changed: {error.strerror}.") from error
-    owner = (facts.st_uid, facts.st_gid) if facts and facts.st_uid != os.geteuid() else None
     files.replace_bytes(change.path, change.after, change.mode, owner)
+
+
+def _make_folders(change: Change) -> tuple[int, int] | None:
+    """Those that are missing; what root makes in somebody's home is theirs. Gives whose."""
+    missing = change.folders
+    owner = _owner(os.path.dirname(missing[0] if missing else change.path))
+    for folder in missing:
+        os.mkdir(folder, 0o700 if os.geteuid() or owner else 0o755)
+        if owner:
+            os.chown(folder, *owner)
+    return owner
+
+
+def _owner(path: str) -> tuple[int, int] | None:
+    """None: it is ours."""
+    facts = os.stat(path)
+    return None if facts.st_uid == os.geteuid() else (facts.st_uid, facts.st_gid)

@@ -155,6 +155,15 @@ def firefox_usage(wish: Wish) -> Sequence[str]:
     return ("firefox   # about:preferences#privacy, Security Devices, lists keyholm",)
 
 
+def databases(wish: Wish) -> list[str]:
+    """The lists of modules of all browsers' databases that are here."""
+    folders = [chromium_database(wish)]
+    for program in ("firefox", "thunderbird"):
+        folders += profiles(_mozilla(wish, program))
+    paths = [os.path.join(folder, FILE) for folder in folders]
+    return [path for path in paths if os.path.exists(path)]
+
+
 # --- Chromium ------------------------------------------------------------------------
 
 CHROMIUMS: Final = (
