@@ -419,6 +419,8 @@ class StoreContract(ABC):
             token.unlock(passphrase)
             with refused(KeyNotFound):
                 token.sign(kept, samples.EDDSA, MESSAGE)
+            with refused(KeyNotFound):
+                token.policy_of(kept)
 
     def test_the_public_half_needs_no_unlocking(self) -> None:
         with self.token(Operates) as token:

@@ -2,17 +2,19 @@
 
 import json
 import shutil
+from itertools import repeat
 from pathlib import Path
 
 import pytest
-from tests.stores.cheap import disk_store
+from tests.stores.cheap import COST, disk_store
 from tests.stores.disk.house import PASSPHRASE, House, flipped
 
-from keyholm.core.errors import AlreadyExists, StoreDamaged, TokenLocked
+from keyholm.core.errors import AlreadyExists, LimitExceeded, StoreDamaged, TokenLocked
 from keyholm.core.model import Algorithm, Kind, NewKey, NewObject, Object
 from keyholm.core.policy import OPEN
 from keyholm.core.secret import Secret
-from keyholm.stores.disk import header, journal
+from keyholm.stores.disk import backup, header, journal
+from keyholm.stores.disk.journal import Hold
 from keyholm.testing.store_contract import new_objects
 from keyholm.wire.pkcs11.constants import CKA
 
@@ -183,6 +185,14 @@ def test_a_backup_brings_objects_and_attributes_back(house: House) -> None:
     assert [(each.kind, each.attributes, each.private) for each in restored.objects()] == [
         (each.kind, each.attributes, each.private) for each in objects
     ]
+
+
+def test_a_backup_that_nobody_could_restore_is_not_made() -> None:
+    held = Hold("0123456789abcdef", Kind.DATA, 1, {CKA.VALUE: bytes(45_000)})
+    count = backup.MAX_FILE // 60_000 + 20
+    about = backup.About("uuid", "main", 0, 1.0, count)
+    with Secret.of(PASSPHRASE) as passphrase, pytest.raises(LimitExceeded, match="at most 64 MiB"):
+        backup.make(about, (), passphrase, COST, repeat(held, count))
 
 
 def test_an_older_keyholm_is_told_by_the_format_and_only_when_it_must_be(

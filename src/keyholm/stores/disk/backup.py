@@ -21,7 +21,13 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from keyholm.core.errors import BadRequest, KeyholmError, PassphraseIncorrect, StoreDamaged
+from keyholm.core.errors import (
+    BadRequest,
+    KeyholmError,
+    LimitExceeded,
+    PassphraseIncorrect,
+    StoreDamaged,
+)
 from keyholm.core.model import SecretType
 from keyholm.core.secret import Secret
 from keyholm.stores.disk import cost as costs
@@ -139,6 +145,11 @@ class _Writer:
         plain = self._plain.view[: self._used]
         nonce = _nonce(self._prefix, self._number, last=last)
         self._made += self._cipher.encrypt(nonce, plain, self._bound)
+        if len(self._made) > MAX_FILE:  # nobody could restore it
+            raise LimitExceeded(
+                f"A backup has at most {MAX_FILE >> 20} MiB, and this token has more.",
+                remedy="Copy its folder in the store while the daemon is stopped.",
+            )
         self._number, self._used = self._number + 1, 0
 
     def finish(self) -> bytes:
