@@ -98,6 +98,12 @@ class Connection:
         """Whether no other client is connected."""
         return self._how_many() == 1
 
+    def is_gone(self) -> bool:
+        """Whether the client hung up, or we are to end: for whoever makes it wait long."""
+        watch = select.poll()
+        watch.register(self.socket, select.POLLRDHUP)
+        return bool(watch.poll(0))
+
     @property
     def framing(self) -> Framing:
         return Framing(self._head, self._passed, self._rest)

@@ -235,7 +235,13 @@ def test_a_mechanism_that_is_not_known_is_told_from_one_that_does_something_else
 def test_sizes_and_flags() -> None:
     assert info(CKM.ECDSA) == (
         *(224, 521),
-        CKF.SIGN | CKF.VERIFY | CKF.EC_F_P | CKF.EC_OID | CKF.EC_UNCOMPRESS,
+        CKF.SIGN
+        | CKF.VERIFY
+        | CKF.MESSAGE_SIGN
+        | CKF.MESSAGE_VERIFY
+        | CKF.EC_F_P
+        | CKF.EC_OID
+        | CKF.EC_UNCOMPRESS,
     )
     assert info(CKM.RSA_PKCS_KEY_PAIR_GEN) == (2048, 8192, CKF.GENERATE_KEY_PAIR)
     assert info(CKM.SHA256) == (0, 0, CKF.DIGEST)

@@ -18,7 +18,7 @@ from keyholm.core.session import Logins
 from keyholm.core.store import Token
 from keyholm.doors.pkcs11.errors import Wrong
 from keyholm.doors.pkcs11.objects import Shown
-from keyholm.doors.pkcs11.running import Active, Digesting, Hasher, Kind
+from keyholm.doors.pkcs11.running import Active, Digesting, Hasher, Kind, Message
 from keyholm.wire.pkcs11.constants import CKR
 
 MAX_SESSIONS: Final = 4096
@@ -39,6 +39,7 @@ class Session:
     found: Iterator[Shown] | None = None
     active: dict[Kind, Active] = field(default_factory=dict)
     digesting: Digesting | None = None
+    messages: dict[Kind, Message] = field(default_factory=dict)
     made: list[int] = field(default_factory=list)  # handles of its session objects
 
     def start(self, active: Active) -> None:
@@ -62,6 +63,22 @@ class Session:
             raise Wrong(CKR.OPERATION_ACTIVE)
         self.digesting = Digesting(hasher)
 
+    def start_messages(self, kind: Kind, message: Message) -> None:
+        if kind in self.messages:
+            raise Wrong(CKR.OPERATION_ACTIVE)
+        self.messages[kind] = message
+
+    def messages_of(self, kind: Kind) -> Message:
+        message = self.messages.get(kind)
+        if message is None:
+            raise Wrong(CKR.OPERATION_NOT_INITIALIZED)
+        return message
+
+    def end_messages(self, kind: Kind) -> None:
+        message = self.messages.pop(kind, None)
+        if message is not None and message.operation is not None:
+            message.operation.abort()
+
     def end(self, kind: Kind) -> None:
         active = self.active.pop(kind, None)
         if active is not None:
@@ -70,20 +87,22 @@ class Session:
     def end_all(self) -> None:
         for kind in tuple(self.active):
             self.end(kind)
+        for kind in tuple(self.messages):
+            self.end_messages(kind)
         self.found = self.digesting = None
 
 
 class Application:
     """What one process has: sessions, handles of objects, logins."""
 
-    def __init__(self, peer: Peer) -> None:
+    def __init__(self, peer: Peer, events_seen: int) -> None:
         self.peer = peer
         self.token = secrets.token_bytes(TOKEN)
         self.logins = Logins()
         self.connections = 0
         self.lock = threading.Lock()
         self.sessions: dict[int, Session] = {}
-        self.events_seen = 0
+        self.events_seen = events_seen  # of slots: it hears of later ones
         self._last_handle = 0
         self._objects: dict[int, Shown] = {}
         self._handles: dict[object, int] = {}  # by what an object is
@@ -177,12 +196,12 @@ class Applications:
     def count(self) -> int:
         return len(self._by_token)
 
-    def enter(self, peer: Peer, token: bytes = b"") -> Application:
+    def enter(self, peer: Peer, token: bytes = b"", events_seen: int = 0) -> Application:
         """The application of that token, if `peer` is its process; else a new one."""
         with self._lock:
             application = self._by_token.get(token)
             if application is None or application.peer != peer:
-                application = Application(peer)
+                application = Application(peer, events_seen)
                 self._by_token[application.token] = application
             application.connections += 1
         return application

@@ -1,6 +1,6 @@
 """One connection of a program, as the handlers see it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,6 +37,7 @@ class Client:
     application: Application
     protocol: Protocol
     visibility: Visibility
+    is_gone: Callable[[], bool]
 
     @property
     def dialect(self) -> Dialect:

@@ -108,8 +108,10 @@ def _digest_info(mechanism: Mechanism | None, data: bytes) -> Input:
 
 # --- the table -----------------------------------------------------------------------
 
-_SIGN: Final = CKF.SIGN | CKF.VERIFY
+_SIGN: Final = CKF.SIGN | CKF.VERIFY | CKF.MESSAGE_SIGN | CKF.MESSAGE_VERIFY
 _CRYPT: Final = CKF.ENCRYPT | CKF.DECRYPT
+_MESSAGES: Final = CKF.MESSAGE_ENCRYPT | CKF.MESSAGE_DECRYPT
+_RECOVER: Final = CKF.SIGN_RECOVER | CKF.VERIFY_RECOVER
 _WRAP: Final = CKF.WRAP | CKF.UNWRAP
 _CURVES: Final = CKF.EC_F_P | CKF.EC_OID | CKF.EC_UNCOMPRESS
 
@@ -177,7 +179,7 @@ def _generation() -> Iterable[Row]:
 def _rsa() -> Iterable[Row]:
     yield Row(
         CKM.RSA_PKCS,
-        _SIGN | _CRYPT | _WRAP,
+        _SIGN | _RECOVER | _CRYPT | _WRAP,
         _RSA,
         constant(core.RsaPkcs1()),
         _digest_info,
@@ -188,7 +190,7 @@ def _rsa() -> Iterable[Row]:
     yield Row(CKM.RSA_PKCS_OAEP, _CRYPT | _WRAP, _RSA, made.oaep, _opaque, _RSA_BITS, whole=True)
     yield Row(
         CKM.RSA_X_509,
-        _SIGN | _CRYPT,
+        _SIGN | _RECOVER | _CRYPT,
         _RSA,
         constant(core.RsaRaw()),
         _opaque,
@@ -252,8 +254,8 @@ def _ciphers() -> Iterable[Row]:
     yield aes(CKM.AES_CBC, made.iv(_IV, lambda iv: core.AesCbc(iv, False)))
     yield aes(CKM.AES_CBC_PAD, made.iv(_IV, lambda iv: core.AesCbc(iv, True)), _CRYPT | _WRAP)
     yield aes(CKM.AES_CTR, made.ctr)
-    yield aes(CKM.AES_GCM, made.gcm, _CRYPT | _WRAP)
-    yield aes(CKM.AES_CCM, made.ccm, _CRYPT | _WRAP)
+    yield aes(CKM.AES_GCM, made.gcm, _CRYPT | _MESSAGES | _WRAP)
+    yield aes(CKM.AES_CCM, made.ccm, _CRYPT | _MESSAGES | _WRAP)
     yield aes(CKM.AES_KEY_WRAP, made.key_wrap(padded=False), _CRYPT | _WRAP)
     padded = made.key_wrap(padded=True)
     yield aes(CKM.AES_KEY_WRAP_PAD, padded, _CRYPT | _WRAP)
@@ -262,7 +264,7 @@ def _ciphers() -> Iterable[Row]:
     yield Row(CKM.AES_XTS, _CRYPT, xts, made.iv(_IV, core.AesXts), _opaque, (32, 64))
     yield Row(
         CKM.CHACHA20_POLY1305,
-        _CRYPT | _WRAP,
+        _CRYPT | _MESSAGES | _WRAP,
         frozenset({CKK.CHACHA20}),
         made.chacha20_poly1305,
         _opaque,
@@ -342,6 +344,14 @@ def chosen(mechanism: wire.Mechanism, function: int, *, legacy: bool = False) ->
     if _is_small(mechanism.parameter):
         return _kept(mechanism, bool(row.encrypts and function & _ENCRYPTING))
     return Chosen(row, _maker(row, function)(mechanism.parameter))
+
+
+def row_for(ckm: int, function: int, *, legacy: bool = False) -> Row:
+    """For functions whose parameters come with each message. Raises `Wrong`."""
+    row = _row(ckm, legacy=legacy)
+    if not row.flags & function:
+        raise Wrong(CKR.MECHANISM_INVALID, f"{CKM.name(ckm)} does not do this.")
+    return row
 
 
 _ENCRYPTING: Final = _CRYPT | _WRAP

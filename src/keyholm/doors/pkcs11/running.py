@@ -8,10 +8,11 @@ from keyholm.core.errors import LimitExceeded
 from keyholm.core.mechanisms import Mechanism, Verb
 from keyholm.core.operation import Operation
 from keyholm.doors.pkcs11.errors import Wrong
-from keyholm.doors.pkcs11.mechanisms import Chosen
+from keyholm.doors.pkcs11.mechanisms import Chosen, Row
 from keyholm.doors.pkcs11.objects import Shown
 from keyholm.wire.pkcs11.constants import CKR
 from keyholm.wire.pkcs11.messages import NO_BYTES
+from keyholm.wire.pkcs11.parameters import Parameter
 
 MAX_SINGLE: Final = 1 << 20  # of data that a mechanism takes as a whole
 
@@ -39,6 +40,8 @@ VERBS: Final[dict[Kind, Verb]] = {
     Kind.DECRYPT: Verb.DECRYPT,
     Kind.SIGN_RECOVER: Verb.SIGN,
     Kind.VERIFY_RECOVER: Verb.VERIFY,
+    Kind.MESSAGE_SIGN: Verb.SIGN,
+    Kind.MESSAGE_VERIFY: Verb.VERIFY,
 }
 
 
@@ -85,8 +88,13 @@ class Active:
             raise LimitExceeded(f"This mechanism takes at most {MAX_SINGLE >> 20} MiB at once.")
         self.parts.append(part)
 
-    def abort(self) -> None:
+    def forget(self) -> None:
+        """The parts that came."""
         self.parts.clear()
+        self.size = 0
+
+    def abort(self) -> None:
+        self.forget()
         self.result = None
         if self.operation is not None:
             self.operation.abort()
@@ -99,6 +107,26 @@ class Digesting:
 
     hasher: Hasher
     streamed: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class Message:
+    """What the messages of a session are encrypted or decrypted with, and the one under way."""
+
+    shown: Shown
+    row: Row
+    parameter: Parameter | None = None
+    operation: Operation | None = None
+    waiting: int = 0  # bytes that went in and did not come out yet
+
+    def begin(self, parameter: Parameter, operation: Operation) -> None:
+        if self.operation is not None:
+            operation.abort()
+            raise Wrong(CKR.OPERATION_ACTIVE)
+        self.parameter, self.operation, self.waiting = parameter, operation, 0
+
+    def end(self) -> None:
+        self.parameter = self.operation = None
 
 
 def core_of(chosen: Chosen) -> Mechanism:

@@ -73,7 +73,7 @@ class Pkcs11Door:
         greeting = _greet(connection)
         if greeting is None:
             return
-        application = self.applications.enter(connection.peer, greeting.token)
+        application = self.applications.enter(connection.peer, greeting.token, self.slots.seen)
         identify = partial(self.identify, connection.peer, connection.socket)
         caller = Caller(
             Door.PKCS11,
@@ -84,7 +84,14 @@ class Pkcs11Door:
         )
         protocol = messages.protocol_of(greeting.dialect)
         client = Client(
-            self.gate, self.slots, self.views, caller, application, protocol, self.visibility
+            self.gate,
+            self.slots,
+            self.views,
+            caller,
+            application,
+            protocol,
+            self.visibility,
+            connection.is_gone,
         )
         try:
             _welcome(connection, greeting.dialect, application)

@@ -8,7 +8,17 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from keyholm.core.mechanisms import Verb
-from keyholm.doors.pkcs11.handlers import digesting, dual, general, keys, objects, sessions, using
+from keyholm.doors.pkcs11.handlers import (
+    digesting,
+    dual,
+    general,
+    keys,
+    messages,
+    objects,
+    recovering,
+    sessions,
+    using,
+)
 from keyholm.doors.pkcs11.running import Kind
 
 Handler = Callable[..., tuple[Any, ...] | None]
@@ -77,6 +87,32 @@ HANDLERS: Final[dict[str, Handler]] = {
     "VerifySignatureUpdate": using.take(Kind.VERIFY),
     "VerifySignatureFinal": using.verify_signature_final,
     "Begin": using.begin,
+    "SignRecoverInit": using.init(Kind.SIGN_RECOVER),
+    "SignRecover": using.at_once(Kind.SIGN_RECOVER),
+    "VerifyRecoverInit": using.init(Kind.VERIFY_RECOVER),
+    "VerifyRecover": recovering.verify_recover,
+    "GetOperationState": recovering.get_operation_state,
+    "SetOperationState": recovering.set_operation_state,
+    "MessageEncryptInit": messages.crypt_init(Kind.MESSAGE_ENCRYPT),
+    "EncryptMessage": messages.encrypt_message,
+    "EncryptMessageBegin": messages.encrypt_message_begin,
+    "EncryptMessageNext": messages.encrypt_message_next,
+    "MessageEncryptFinal": messages.final(Kind.MESSAGE_ENCRYPT),
+    "MessageDecryptInit": messages.crypt_init(Kind.MESSAGE_DECRYPT),
+    "DecryptMessage": messages.decrypt_message,
+    "DecryptMessageBegin": messages.decrypt_message_begin,
+    "DecryptMessageNext": messages.decrypt_message_next,
+    "MessageDecryptFinal": messages.final(Kind.MESSAGE_DECRYPT),
+    "MessageSignInit": using.init(Kind.MESSAGE_SIGN),
+    "SignMessage": messages.sign_message,
+    "SignMessageBegin": messages.sign_message_begin,
+    "SignMessageNext": messages.sign_message_next,
+    "MessageSignFinal": messages.final(Kind.MESSAGE_SIGN),
+    "MessageVerifyInit": using.init(Kind.MESSAGE_VERIFY),
+    "VerifyMessage": messages.verify_message,
+    "VerifyMessageBegin": messages.verify_message_begin,
+    "VerifyMessageNext": messages.verify_message_next,
+    "MessageVerifyFinal": messages.final(Kind.MESSAGE_VERIFY),
     "DigestEncryptUpdate": dual.digest_encrypt_update,
     "DecryptDigestUpdate": dual.decrypt_digest_update,
     "SignEncryptUpdate": dual.sign_encrypt_update,
@@ -99,6 +135,8 @@ VERBS: Final[dict[str, Verb]] = {
     **dict.fromkeys(("DecryptDigestUpdate", "DecryptVerifyUpdate"), Verb.DECRYPT),
     **dict.fromkeys(("Verify", "VerifyFinal", "VerifyOnce"), Verb.VERIFY),
     **dict.fromkeys(("VerifySignature", "VerifySignatureFinal"), Verb.VERIFY),
+    **dict.fromkeys(("DecryptMessage", "DecryptMessageNext"), Verb.DECRYPT),
+    **dict.fromkeys(("VerifyMessage", "VerifyMessageNext", "VerifyRecover"), Verb.VERIFY),
     "UnwrapKey": Verb.UNWRAP,
     "DecapsulateKey": Verb.UNWRAP,
 }

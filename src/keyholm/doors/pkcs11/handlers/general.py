@@ -13,7 +13,7 @@ from keyholm.wire.pkcs11.messages import fit_ulongs
 CRYPTOKI: tuple[int, int] = (3, 2)
 # The magic words with which p11-kit's client begins.
 HANDSHAKE = b"PRIVATE-GNOME-KEYRING-PKCS11-PROTOCOL-V-1"
-WAIT_SECONDS = 3600.0
+LOOK_AGAIN = 1.0  # seconds after which somebody who waits may have gone
 DISK = "disk"  # the store that makes tokens
 
 
@@ -54,12 +54,16 @@ def get_token_info(client: Client, slot: int) -> tuple[object, ...]:
 
 
 def wait_for_slot_event(client: Client, flags: int) -> tuple[object, ...]:
-    patient = not flags & CKF.DONT_BLOCK
-    slot = client.slots.wait(client.application.events_seen, WAIT_SECONDS if patient else 0)
-    if slot is None:
-        raise Wrong(CKR.NO_EVENT)
-    client.application.events_seen += 1
-    return (slot,)
+    """An event that nobody asked about yet. Who waits has this connection to itself."""
+    application = client.application
+    while True:
+        blocks = not flags & CKF.DONT_BLOCK and not client.is_gone()
+        slot = client.slots.wait(application.events_seen, LOOK_AGAIN if blocks else 0)
+        if slot is not None:
+            application.events_seen += 1
+            return (slot,)
+        if not blocks:
+            raise Wrong(CKR.NO_EVENT)
 
 
 def get_mechanism_list(client: Client, slot: int, room: int) -> tuple[object, ...]:

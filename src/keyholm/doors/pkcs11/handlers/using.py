@@ -34,6 +34,8 @@ ALLOWED_BY: Final[dict[Kind, int]] = {
     Kind.DECRYPT: CKA.DECRYPT,
     Kind.SIGN_RECOVER: CKA.SIGN_RECOVER,
     Kind.VERIFY_RECOVER: CKA.VERIFY_RECOVER,
+    Kind.MESSAGE_SIGN: CKA.SIGN,
+    Kind.MESSAGE_VERIFY: CKA.VERIFY,
 }
 FUNCTIONS: Final[dict[Kind, int]] = {
     Kind.SIGN: CKF.SIGN,
@@ -42,6 +44,8 @@ FUNCTIONS: Final[dict[Kind, int]] = {
     Kind.DECRYPT: CKF.DECRYPT,
     Kind.SIGN_RECOVER: CKF.SIGN_RECOVER,
     Kind.VERIFY_RECOVER: CKF.VERIFY_RECOVER,
+    Kind.MESSAGE_SIGN: CKF.MESSAGE_SIGN,
+    Kind.MESSAGE_VERIFY: CKF.MESSAGE_VERIFY,
 }
 # What Begin calls them.
 BEGINS: Final = (Kind.SIGN, Kind.VERIFY, Kind.ENCRYPT, Kind.DECRYPT)
@@ -264,6 +268,28 @@ def verify_final(client: Client, handle: int, signature: bytes | None) -> None:
                 _verify(client, active, b"".join(active.parts), signature or b"")
         finally:
             session.end(Kind.VERIFY)
+
+
+# --- one of many messages (3.0) ----------------------------------------------------------------
+
+
+def one_of_many(
+    client: Client, handle: int, kind: Kind, data: bytes, room: int
+) -> tuple[bytes | int]:
+    """A signature of a message; its init stays for the next."""
+    session = client.session(handle)
+    with session.lock:
+        active = _ready(session, kind)
+        length = _most(active, len(data))
+        if not fits(length, room):
+            return (length,)
+        return (_sign(client, active.shown, active.chosen, data),)
+
+
+def verify_one_of_many(client: Client, handle: int, data: bytes, signature: bytes) -> None:
+    session = client.session(handle)
+    with session.lock:
+        _verify(client, _ready(session, Kind.MESSAGE_VERIFY), data, signature)
 
 
 # --- the signature first (3.2) -------------------------------------------------------------
