@@ -15,6 +15,7 @@ from keyholm.core.policy import OPEN
 from keyholm.core.secret import Secret
 from keyholm.stores.disk import backup, header, journal
 from keyholm.stores.disk.journal import Hold
+from keyholm.stores.disk.objects import MOST_OF_SESSIONS
 from keyholm.testing.store_contract import new_objects
 from keyholm.wire.pkcs11.constants import CKA
 
@@ -91,6 +92,17 @@ def test_what_a_session_made_is_on_no_disk_and_gone_with_the_lock(house: House) 
     house.token.lock()
     with pytest.raises(Exception, match="not in the store"):
         house.token.remove_object(session_object)
+
+
+def test_sessions_cannot_fill_the_daemon(house: House) -> None:
+    new = NewObject(Kind.DATA, {CKA.VALUE: b"v"}, session=True)
+    some = [made(house, new) for _ in range(MOST_OF_SESSIONS)]
+    with pytest.raises(LimitExceeded):
+        house.token.create_object(new, OPEN)
+    house.token.remove_object(some[0])
+    house.token.create_object(new, OPEN)
+    key = house.token.generate(NewKey("k", Algorithm.ED25519, session=True), OPEN)
+    assert key.place.is_session
 
 
 def test_a_name_that_would_spoil_a_listing_is_shown_without_what_spoils_it(house: House) -> None:

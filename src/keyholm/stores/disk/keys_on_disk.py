@@ -53,7 +53,7 @@ from keyholm.stores.disk.entry import Facts, Form
 from keyholm.stores.disk.header import Found
 from keyholm.stores.disk.held import Held, Wish, facts_of
 from keyholm.stores.disk.locked import LockedToken, Settings
-from keyholm.stores.disk.objects import Objects
+from keyholm.stores.disk.objects import Objects, check_room
 from keyholm.stores.software import material, security_keys, using
 from keyholm.stores.software.generating import Made
 from keyholm.stores.software.material import Material
@@ -274,6 +274,7 @@ class KeysOnDisk(LockedToken, Signs, Operates, Exports, Destroys, Describes):
         return key
 
     def _put_session(self, facts: Facts, made: Material) -> Key:
+        check_room(self._session)
         name = SESSION + secrets.token_hex(8)
         held = Held.of(self.name, name, facts, verified=True)
         held.private = self.settings.shield.seal_material(made)

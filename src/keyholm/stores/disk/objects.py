@@ -6,13 +6,13 @@ a session made is in memory only, and listed nowhere.
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from dataclasses import replace
 from typing import Final
 
 import msgspec
 
-from keyholm.core.errors import BadRequest, KeyholmError, KeyNotFound
+from keyholm.core.errors import BadRequest, KeyholmError, KeyNotFound, LimitExceeded
 from keyholm.core.model import SESSION, Attributes, Kind, NewObject, Object, Origin, Place
 from keyholm.core.secret import Secret
 from keyholm.stores.disk import attributes
@@ -22,6 +22,7 @@ from keyholm.stores.disk.entry import STORE, Facts, Form
 from keyholm.stores.disk.journal import Hold
 from keyholm.stores.disk.line import read as read_line
 
+MOST_OF_SESSIONS: Final = 65_536
 KINDS: Final = (Kind.PUBLIC, Kind.CERTIFICATE, Kind.DATA)
 
 
@@ -97,6 +98,7 @@ class Objects:
             raise BadRequest(f"A {new.kind} key is no object without a key.")
         held = kept(new.attributes)
         if new.session:
+            check_room(self._session)
             name = SESSION + secrets.token_hex(8)
             made = self._object(name, new.kind, held, order, private=new.private)
             self._session[name] = made
@@ -161,6 +163,15 @@ class Objects:
             self._entries.release(name)
             del self._public[name]
         return found
+
+
+def check_room(session: Sized) -> None:
+    """Programs that forget what they made must not fill the daemon. Raises `LimitExceeded`."""
+    if len(session) >= MOST_OF_SESSIONS:
+        raise LimitExceeded(
+            f"A token has at most {MOST_OF_SESSIONS} objects of sessions.",
+            remedy="Close the sessions of the program that made them.",
+        )
 
 
 def _order(shown: Object) -> int:
