@@ -8,8 +8,15 @@ from tests.wire.ssh import samples
 
 from keyholm.core.errors import KeyholmError, KeyNotFound, StoreFailed
 from keyholm.core.mechanisms import (
+    AesCbc,
+    AesCcm,
     AesCmac,
+    AesCtr,
+    AesEcb,
+    AesGcm,
     AesKeyWrap,
+    AesXts,
+    ChaCha20Poly1305,
     Ecdh,
     Ecdsa,
     EdDsa,
@@ -189,23 +196,37 @@ def test_every_kind_of_key_is_kept_and_used_from_there() -> None:
     shield.close()
 
 
-def test_an_operation_goes_on_when_its_key_is_sealed_again() -> None:
+@pytest.mark.parametrize(
+    ("type_", "mechanism"),
+    [
+        (SecretType.AES, AesEcb()),
+        (SecretType.AES, AesCbc(bytes(16), padded=True)),
+        (SecretType.AES, AesCtr(bytes(16), 128)),
+        (SecretType.AES, AesGcm(bytes(12), b"", 16)),
+        (SecretType.AES, AesCcm(bytes(12), b"", 16, 32)),
+        (SecretType.AES, AesXts(bytes(16))),
+        (SecretType.AES, AesKeyWrap(padded=False)),
+        (SecretType.CHACHA20, ChaCha20Poly1305(bytes(12), b"")),
+    ],
+)
+def test_an_operation_goes_on_when_its_key_is_sealed_again(
+    type_: SecretType, mechanism: Mechanism
+) -> None:
     clock = Clock()
     shield = Shield(idle=60, clock=clock)
-    with generate(SecretKey(SecretType.AES, 32)).material as material:
+    with generate(SecretKey(type_, 32)).material as material:
         key = shield.seal_material(material)
-    mechanism = AesKeyWrap(padded=False)
-    running = key.begin(Verb.ENCRYPT, mechanism)
-    running.update(bytes(16))
-    clock.advance(60)
-    assert shield.drop_idle() == 0
-    assert not key.is_hot
 
-    wrapped = running.finish()
+    def used(verb: Verb, data: bytes) -> bytes:
+        running = key.begin(verb, mechanism)
+        clock.advance(60)
+        assert shield.drop_idle() == 0
+        given = running.update(data)
+        return given + running.finish()
 
-    unwrapping = key.begin(Verb.DECRYPT, mechanism)
-    unwrapping.update(wrapped)
-    assert unwrapping.finish() == bytes(16)
+    encrypted = used(Verb.ENCRYPT, bytes(32))
+    assert encrypted != bytes(32)
+    assert used(Verb.DECRYPT, encrypted) == bytes(32)
     shield.close()
 
 

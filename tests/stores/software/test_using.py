@@ -198,6 +198,20 @@ def test_nothing_decrypted_leaves_before_its_tag_was_found_right() -> None:
         assert begun.finish() == bytes(1000)
 
 
+def test_ciphertexts_of_another_length_than_there_can_be_are_refused() -> None:
+    for used, mechanism, data in (
+        (AES, AesCbc(bytes(16), padded=True), b""),
+        (DES3, Des3Cbc(bytes(8), padded=True), b""),
+        (AES, AesCcm(bytes(12), b"", 16, 40), bytes(40 + 15)),
+        (AES, AesCcm(bytes(12), b"", 16, 40), bytes(40 + 17)),
+        (AES, AesCcm(bytes(12), b"", 16, 40), bytes(15)),
+        (AES, AesGcm(bytes(12), b"", 16), bytes(15)),
+        (CHACHA20, ChaCha20Poly1305(bytes(12), b""), bytes(15)),
+    ):
+        with pytest.raises(DataLengthInvalid):
+            done(used, Verb.DECRYPT, mechanism, data)
+
+
 def test_what_can_leave_early_does() -> None:
     for mechanism in (
         AesGcm(bytes(12), b"", 16),
@@ -293,6 +307,14 @@ def test_a_signature_that_was_changed_or_cut_is_none(used: Any, mechanism: Mecha
     for bad in (*cut, bytes(len(signature)), b"\xff" * len(signature)):
         with pytest.raises(SignatureInvalid):
             done(used, Verb.VERIFY, mechanism, message, bad)
+
+
+def test_r_and_s_have_the_width_of_the_curve() -> None:
+    """Else whoever sees a signature could write another for the same message."""
+    signature = done(EC, Verb.SIGN, Ecdsa(Hash.SHA256), b"what is signed")
+    wider = b"\0" + signature[:32] + b"\0" + signature[32:]
+    with pytest.raises(SignatureInvalid):
+        done(EC, Verb.VERIFY, Ecdsa(Hash.SHA256), b"what is signed", wider)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 So what is decrypted is collected, and so is what is encrypted where the mode, or cryptography,
 wants it whole. The tag follows the ciphertext, as PKCS#11 has it.
+
+What is collected keeps its `SecretValue` and makes the cipher of it at the end: ciphers only
+refer to the key's memory, which is wiped when the last `SecretValue` is gone.
 """
 
 from collections.abc import Callable
@@ -64,14 +67,15 @@ class _GcmEncrypting:
 
 def _gcm_decrypting(key: SecretValue, mechanism: AesGcm) -> Running:
     _check_gcm(mechanism)
-    algorithm, size = aes(key), mechanism.tag
+    aes(key)
+    size = mechanism.tag
 
     def decrypt(data: bytearray, _: bytes) -> bytes:
         if len(data) < size:
             raise _too_short(size)
         end = len(data) - size
         mode = modes.GCM(mechanism.iv, bytes(data[end:]), min_tag_length=size)
-        context = Cipher(algorithm, mode).decryptor()
+        context = Cipher(aes(key), mode).decryptor()
         context.authenticate_additional_data(mechanism.aad)
         plain = bytearray(end + AES_BLOCK)
         try:
@@ -110,25 +114,25 @@ def _ccm(key: SecretValue, mechanism: AesCcm) -> AESCCM:
 
 
 def _ccm_encrypting(key: SecretValue, mechanism: AesCcm) -> Running:
-    cipher = _ccm(key, mechanism)
+    _ccm(key, mechanism)
 
     def encrypt(data: bytearray, _: bytes) -> bytes:
         if len(data) != mechanism.length:
             raise DataLengthInvalid(f"{mechanism.length} bytes were announced, not {len(data)}.")
-        return cipher.encrypt(mechanism.nonce, data, mechanism.aad)
+        return _ccm(key, mechanism).encrypt(mechanism.nonce, data, mechanism.aad)
 
     return Collected(encrypt)
 
 
 def _ccm_decrypting(key: SecretValue, mechanism: AesCcm) -> Running:
-    cipher = _ccm(key, mechanism)
+    _ccm(key, mechanism)
 
     def decrypt(data: bytearray, _: bytes) -> bytes:
         if len(data) < mechanism.tag:
             raise _too_short(mechanism.tag)
         if len(data) - mechanism.tag != mechanism.length:
             raise DataLengthInvalid(f"{mechanism.length} bytes and a tag were announced.")
-        return _decrypted(cipher.decrypt, mechanism.nonce, data, mechanism.aad)
+        return _decrypted(_ccm(key, mechanism).decrypt, mechanism.nonce, data, mechanism.aad)
 
     return Collected(decrypt)
 
@@ -139,17 +143,21 @@ def _chacha20(key: SecretValue, mechanism: ChaCha20Poly1305) -> _ChaCha20Poly130
 
 
 def _chacha20_encrypting(key: SecretValue, mechanism: ChaCha20Poly1305) -> Running:
-    cipher = _chacha20(key, mechanism)
-    return Collected(lambda data, _: cipher.encrypt(mechanism.nonce, data, mechanism.aad))
+    _chacha20(key, mechanism)
+
+    def encrypt(data: bytearray, _: bytes) -> bytes:
+        return _chacha20(key, mechanism).encrypt(mechanism.nonce, data, mechanism.aad)
+
+    return Collected(encrypt)
 
 
 def _chacha20_decrypting(key: SecretValue, mechanism: ChaCha20Poly1305) -> Running:
-    cipher = _chacha20(key, mechanism)
+    _chacha20(key, mechanism)
 
     def decrypt(data: bytearray, _: bytes) -> bytes:
         if len(data) < POLY1305_TAG:
             raise _too_short(POLY1305_TAG)
-        return _decrypted(cipher.decrypt, mechanism.nonce, data, mechanism.aad)
+        return _decrypted(_chacha20(key, mechanism).decrypt, mechanism.nonce, data, mechanism.aad)
 
     return Collected(decrypt)
 
