@@ -15,7 +15,7 @@ from keyholm.cli.module_file import module_file
 ALLOWED: Final = "/usr/lib*/*,/usr/local/lib*/*"  # -P of ssh-agent, if it was not given
 ELF: Final = b"\x7fELF"
 MACHINES: Final = {3: "x86", 40: "ARM", 62: "x86-64", 183: "AArch64", 243: "RISC-V", 21: "PPC64"}
-REINSTALL: Final = "pip install --force-reinstall --no-binary keyholm keyholm"
+REINSTALL: Final = "python3 dev.py setup in a clone; else install keyholm from a wheel"
 DOOR: Final = "pkcs11"
 
 

@@ -38,7 +38,8 @@ class Wish(NamedTuple):
         if not self.module:
             raise BadRequest(
                 "This keyholm has no native module (keyholm-pkcs11.so).",
-                remedy="Install keyholm where a C compiler or ziglang is, or name one by --module.",
+                remedy="Install keyholm from a wheel, or run `python3 dev.py setup` in a clone; or name "
+                "a module by --module.",
             )
         return self.module
 
