@@ -174,7 +174,9 @@ class Trail:
         if self._keep and self._chain.segment != self._pruned_at:
             self._pruned_at = self._chain.segment
             self._prune()
-        return self._refusals.is_counting
+        # While old segments went, new ones may have come, and perhaps no record after them.
+        more = bool(self._keep) and self._chain.segment != self._pruned_at
+        return more or self._refusals.is_counting
 
     def _prune(self) -> None:
         try:
