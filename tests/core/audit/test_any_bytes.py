@@ -17,6 +17,7 @@ from keyholm.core.audit.frame import frame
 from keyholm.core.audit.pool import open_trail
 from keyholm.core.audit.prove import prove
 from keyholm.core.audit.records import Management, Outcome
+from keyholm.core.audit.recovery import notes
 from keyholm.core.audit.search import Search, Wanted
 from keyholm.core.audit.verify import verify
 from keyholm.core.errors import KeyholmError, TrailDamaged, TrailUnavailable
@@ -53,6 +54,12 @@ def opens_or_refuses(home: Path) -> None:
         open_trail(home, "serve", settings=SELDOM).close()
 
 
+def has_only_lost_whole_ones(content: bytes, changed: bytes) -> bool:
+    """An older checkpoint may be gone: the newer ones sign all that it signed."""
+    left = list(notes(changed))
+    return b"".join(left) == changed and left[-1:] == list(notes(content))[-1:]
+
+
 @ONE_FOLDER
 @given(st.sampled_from(FILES), st.data())
 def test_a_piece_cut_out_or_put_in_anywhere_is_seen(
@@ -69,7 +76,8 @@ def test_a_piece_cut_out_or_put_in_anywhere_is_seen(
         path.write_bytes(changed)
         if changed == content or (name.endswith(".segment") and changed.rstrip(b"\0") == content):
             return
-        assert verify(home).findings
+        if name != "checkpoints" or not has_only_lost_whole_ones(content, changed):
+            assert verify(home).findings
         use_all(home)
         opens_or_refuses(home)
 

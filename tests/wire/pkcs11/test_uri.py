@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from keyholm.wire.codec import Malformed
@@ -244,6 +244,8 @@ def p11_kit() -> P11Kit:
 def test_p11_kit_reads_what_we_write_and_we_read_what_it_writes(
     p11_kit: P11Kit, path: dict[str, uri.Value]
 ) -> None:
+    version = path.get("library-version")
+    assume(not isinstance(version, tuple) or 255 not in version)  # p11-kit 0.24 refuses those
     again = p11_kit.rewritten(write(path))
     assert again is not None
     # p11-kit keeps an attribute without a value apart from an absent one only for some.
