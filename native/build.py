@@ -139,23 +139,22 @@ def cross_build(target: Target, folder: Path) -> Path:
     return out
 
 
-def build_fuzzer(out: Path, *, with_libfuzzer: bool) -> Path:
+def build_fuzzer(out: Path, *, with_libfuzzer: bool = False, sanitized: bool = True) -> Path:
     """A program that gives the module the answers of a daemon that lies."""
     found = shutil.which("clang") if with_libfuzzer else None
     words = [found] if found else compiler()
-    sources = [path for path in SOURCES.glob("*.c") if not path.name.startswith("platform_")] + [
-        FUZZ / "platform_fuzz.c",
-        FUZZ / "answers.c",
-    ]
+    sources = [path for path in SOURCES.glob("*.c") if not path.name.startswith("platform_")]
+    sources += [FUZZ / "platform_fuzz.c", FUZZ / "answers.c"]
     sanitizers = "address,undefined"
     if found:
         sanitizers += ",fuzzer"
     else:
         sources.append(FUZZ / "standalone.c")
+    watched = (f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all") if sanitized else ()
     _run(
         [
-            *words, "-std=c11", "-g", "-O1", *STRICT, "-Werror", f"-fsanitize={sanitizers}",
-            "-fno-sanitize-recover=all", "-o", str(out), *map(str, sorted(sources)),
+            *words, "-std=c11", "-g", "-O1", *STRICT, "-Werror", *watched,
+            "-o", str(out), *map(str, sorted(sources)),
         ]
     )  # fmt: skip
     return out

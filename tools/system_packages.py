@@ -51,6 +51,7 @@ PACKAGES = (
         "numbers and structures of PKCS#11 as others have them",
     ),
     Package("gcc", "gcc", "the native module, and its sanitizers"),
+    Package("valgrind", "valgrind", "that the native module leaks nothing"),
     Package("libc6-dev", "/usr/include/stdio.h", "the native module"),
     Package("p11-kit", "p11-kit", "a program that modules are registered with"),
     Package("libnss3-tools", "modutil", "the same, for browsers"),

@@ -33,6 +33,7 @@ static struct {
 
 static unsigned char code[4];
 static size_t code_left;
+static size_t frame_left; /* a daemon answers once a request, however long it says that is */
 static bool in_hello;
 
 void
@@ -84,6 +85,23 @@ platform_is_open(struct channel *channel)
 	return true;
 }
 
+static size_t
+number_at(const unsigned char *at)
+{
+	return (size_t)at[0] << 24 | (size_t)at[1] << 16 | (size_t)at[2] << 8 | at[3];
+}
+
+/* What the next frame says of itself, as far as there is any of it. */
+static size_t
+next_frame(void)
+{
+	size_t n = parts[1].left > 0 ? 1 : 2;
+
+	if (parts[n].left < 8)
+		return parts[n].left;
+	return 8 + number_at(parts[n].at) + number_at(parts[n].at + 4);
+}
+
 enum io
 platform_send(struct channel *channel, const void *data, size_t length, size_t *sent)
 {
@@ -91,6 +109,7 @@ platform_send(struct channel *channel, const void *data, size_t length, size_t *
 	if (!in_hello && length >= sizeof(code)) {
 		memcpy(code, data, sizeof(code));
 		code_left = sizeof(code);
+		frame_left = next_frame();
 	}
 	in_hello = false;
 	*sent = length;
@@ -107,24 +126,25 @@ give(unsigned char *to, size_t room, const unsigned char *from, size_t size)
 	return given;
 }
 
-/* One frame may come in several pieces: a small first one makes the module ask again. */
+/* A frame comes in several pieces, so that the module has to ask again. */
 enum io
 platform_receive(struct channel *channel, void *data, size_t length, size_t *received)
 {
+	size_t n = parts[0].left > 0 ? 0 : parts[1].left > 0 ? 1 : 2;
+	size_t room = length < 12 ? length : 12 + (length - 12) / 2;
+
 	(void)channel;
-	*received = 0;
-	if (parts[0].left == 0 && code_left > 0) {
+	if (n > 0 && code_left > 0) {
 		*received = give(data, length, code + sizeof(code) - code_left, code_left);
 		code_left -= *received;
 		return IO_OK;
 	}
-	for (size_t n = 0; n < 3 && *received == 0; n++) {
-		size_t room = n == 0 ? length : length < 12 ? length : 12 + length / 2;
-
-		*received = give(data, room < length ? room : length, parts[n].at, parts[n].left);
-		parts[n].at += *received;
-		parts[n].left -= *received;
-	}
+	if (n > 0 && room > frame_left)
+		room = frame_left;
+	*received = give(data, room, parts[n].at, parts[n].left);
+	parts[n].at += *received;
+	parts[n].left -= *received;
+	frame_left -= n > 0 ? *received : 0;
 	return *received > 0 ? IO_OK : IO_GONE;
 }
 
