@@ -12,11 +12,9 @@ from native import build
 SANITIZED = ("-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined",
              "-fno-sanitize-recover=all")  # fmt: skip
 HERE = Path(__file__).parent
-OTHERS = sorted(
-    str(path)
-    for path in HERE.glob("test_*.py")
-    if path.name not in (Path(__file__).name, "test_generated.py", "test_symbols.py")
-)
+# Those build something of their own, or load nothing.
+NOT_AGAIN = ("test_sanitizers.py", "test_fuzz_answers.py", "test_generated.py", "test_symbols.py")
+OTHERS = sorted(str(path) for path in HERE.glob("test_*.py") if path.name not in NOT_AGAIN)
 
 
 def runtime(name: str, compiler: list[str]) -> Path:
