@@ -42,7 +42,7 @@ def per_request(agent: Agent, run: Callable[[], load.Latencies]) -> Figure:
     )
 
 
-def signing(kind: str, key: TestKey, seconds: float) -> Case:
+def signing(kind: str, key: TestKey, seconds: float) -> Case[Agent]:
     def measure(agent: Agent) -> Figure:
         sign = lambda: load.repeat(agent.socket, key.sign, load.SIGNATURE, seconds)  # noqa: E731
         return per_request(agent, sign)
@@ -50,14 +50,14 @@ def signing(kind: str, key: TestKey, seconds: float) -> Case:
     return Case(f"sign {kind}", "us", measure, wanted=WANTED[kind])
 
 
-def login(kind: str, key: TestKey, times: int) -> Case:
+def login(kind: str, key: TestKey, times: int) -> Case[Agent]:
     def measure(agent: Agent) -> Figure:
         return per_request(agent, lambda: load.log_in(agent.socket, LIST, key.sign, times))
 
     return Case(f"connect, list, sign {kind}, close", "us", measure, wanted=1.0)
 
 
-def crowded(kind: str, key: TestKey, connections: int, seconds: float) -> Case:
+def crowded(kind: str, key: TestKey, connections: int, seconds: float) -> Case[Agent]:
     processes = min(2, os.cpu_count() or 1)
 
     def measure(agent: Agent) -> Figure:
@@ -71,7 +71,7 @@ def crowded(kind: str, key: TestKey, connections: int, seconds: float) -> Case:
     return Case(name, "per s", measure, more_is_better=True, wanted=1.0)
 
 
-def listing(count: int, wanted: float, seconds: float) -> Case:
+def listing(count: int, wanted: float, seconds: float) -> Case[Agent]:
     def measure(agent: Agent) -> Figure:
         ask = lambda: load.repeat(agent.socket, LIST, load.IDENTITIES, seconds)  # noqa: E731
         return per_request(agent, ask)
@@ -79,21 +79,21 @@ def listing(count: int, wanted: float, seconds: float) -> Case:
     return Case(f"list {count:,} keys", "us", measure, wanted=wanted)
 
 
-def resident(count: int) -> Case:
+def resident(count: int) -> Case[Agent]:
     def measure(agent: Agent) -> Figure:
         return Figure(agent.resident_kib() / 1024)
 
     return Case(f"memory with {count:,} keys (RSS)", "MiB", measure, wanted=2.0)
 
 
-def proportional(count: int) -> Case:
+def proportional(count: int) -> Case[Agent]:
     def measure(agent: Agent) -> Figure:
         return Figure((agent.proportional_kib() or 0) / 1024)
 
     return Case(f"memory with {count:,} keys (PSS)", "MiB", measure, wanted=2.0)
 
 
-def starting() -> list[Case]:
+def starting() -> list[Case[Agent]]:
     return [
         Case(
             "start to first answer", "ms", lambda agent: Figure(start.first_answer(agent.program))
@@ -121,7 +121,7 @@ class Bench:
         self.options = options
         self.peer = Program("ssh-agent", options.peer)
         self.ours = Program("keyholm", options.agent)
-        self.series: list[Series] = []
+        self.series: list[Series[Agent]] = []
 
     def run(self) -> None:
         told(describe_machine(self.peer))
@@ -145,7 +145,7 @@ class Bench:
                 self._cold(cold, idle, loaded)
         print(f"\n{start.alone(self.ours, COMMANDS)}" if not self.options.only else "")
 
-    def _turns(self, cases: Sequence[Case], peer: Agent, ours: Agent) -> None:
+    def _turns(self, cases: Sequence[Case[Agent]], peer: Agent, ours: Agent) -> None:
         chosen = [case for case in cases if self.options.only in case.name]
         if not chosen:
             return
@@ -206,13 +206,13 @@ class Bench:
         )
 
 
-def one_connection(keys: dict[str, TestKey], options: argparse.Namespace) -> list[Case]:
+def one_connection(keys: dict[str, TestKey], options: argparse.Namespace) -> list[Case[Agent]]:
     seconds, times = (0.1, 20) if options.quick else (0.5, 200)
     cases = [signing(kind, key, seconds) for kind, key in keys.items()]
     return cases + [login(kind, key, times) for kind, key in keys.items()]
 
 
-def many_connections(keys: dict[str, TestKey], options: argparse.Namespace) -> list[Case]:
+def many_connections(keys: dict[str, TestKey], options: argparse.Namespace) -> list[Case[Agent]]:
     seconds = 0.2 if options.quick else 0.8
     return [crowded(kind, key, count, seconds) for count in (16, 256) for kind, key in keys.items()]
 

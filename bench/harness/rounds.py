@@ -7,13 +7,14 @@ figures themselves do not.
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
-from bench.harness.agents import Agent
+Peer = TypeVar("Peer")  # what is measured
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measurement of one agent: the value that is compared, and what is shown beside it."""
+    """One measurement of one peer: the value that is compared, and what is shown beside it."""
 
     value: float
     p90: float | None = None
@@ -22,19 +23,19 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class Case(Generic[Peer]):
     name: str
     unit: str
-    measure: Callable[[Agent], Figure]
+    measure: Callable[[Peer], Figure]
     more_is_better: bool = False
     wanted: float | None = None  # how many times better than the peer
 
 
 @dataclass
-class Series:
+class Series(Generic[Peer]):
     """What one case gave, round by round: the peer's figure and ours."""
 
-    case: Case
+    case: Case[Peer]
     rounds: list[tuple[Figure, Figure]] = field(default_factory=list)
 
     def ratios(self) -> list[float]:
@@ -78,8 +79,8 @@ def head(peer: str, ours: str) -> list[str]:
 
 
 def take_turns(
-    cases: Sequence[Case], peer: Agent, ours: Agent, rounds: int, told: Callable[[str], None]
-) -> list[Series]:
+    cases: Sequence[Case[Peer]], peer: Peer, ours: Peer, rounds: int, told: Callable[[str], None]
+) -> list[Series[Peer]]:
     series = [Series(case) for case in cases]
     for number in range(rounds):
         for one in series:
