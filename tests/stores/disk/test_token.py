@@ -51,6 +51,8 @@ def test_names_and_keys_are_there_once(house: House) -> None:
     house.token.import_key(samples.private("ed25519"), Handover("mine"), OPEN)
     with pytest.raises(AlreadyExists, match="'mine'"):
         house.token.import_key(samples.private("ed25519"), Handover("again"), OPEN)
+    with pytest.raises(AlreadyExists, match="This key is in main already"):
+        house.token.import_key(samples.private("ed25519"), Handover("mine"), OPEN)
     with pytest.raises(AlreadyExists, match="'mine'"):
         house.add("mine")
     with pytest.raises(AlreadyExists):

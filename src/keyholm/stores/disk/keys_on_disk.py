@@ -259,12 +259,11 @@ class KeysOnDisk(LockedToken, Signs, Operates, Exports, Destroys, Describes):
     def add(self, made: Made, wish: Wish) -> Key:
         """A new key, which is on the disk when this returns, or else nowhere."""
         with self.lock_:
-            if wish.once:
-                self._check_name(wish.label)
             order, created = self._next_order(), round(self.settings.wall(), 3)
             facts = facts_of(made, wish, created=created, order=order)
-            if wish.once:
+            if wish.once:  # the same key first: then its label is no news
                 self._check_id(facts.id)
+                self._check_name(wish.label)
             if wish.session:
                 return self._put_session(facts, made.material)
             self.opened()
