@@ -12,8 +12,8 @@ from tests.programs import program
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def series(rounds: list[tuple[float, float]], *, more_is_better: bool = False) -> Series:
-    case = Case("case", "us", lambda _: Figure(0.0), more_is_better, wanted=2.0)
+def series(rounds: list[tuple[float, float]], *, more_is_better: bool = False) -> Series[None]:
+    case = Case[None]("case", "us", lambda _: Figure(0.0), more_is_better, wanted=2.0)
     return Series(case, [(Figure(peer), Figure(ours)) for peer, ours in rounds])
 
 
