@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def series(rounds: list[tuple[float, float]], *, more_is_better: bool = False) -> Series[None]:
-    case = Case[None]("case", "us", lambda _: Figure(0.0), more_is_better, wanted=2.0)
+    case: Case[None] = Case("case", "us", lambda _: Figure(0.0), more_is_better, wanted=2.0)
     return Series(case, [(Figure(peer), Figure(ours)) for peer, ours in rounds])
 
 
