@@ -89,8 +89,8 @@ def test_what_was_asked_is_what_the_program_said() -> None:
     assert Mechanism(CKM.RSA_PKCS_PSS, parameters.Pss(CKM.SHA256, 2, 32)) in mechanisms
 
 
-# No newer p11-kit is packaged here. These bodies are made by hand from its source (0.26.4,
-# rpc-message.c: p11_rpc_buffer_add_mechanism; rpc-client.c: C_InitToken, C_DeriveKey), out of the
+# No newer p11-kit is packaged here. These bodies are made by hand, as its forms are described
+# (0.26.4: mechanisms in rpc-message.c, C_InitToken and C_DeriveKey in rpc-client.c), out of the
 # recorded ones: the mechanism without its NULL string, a byte in front of a parameter.
 SESSION, KEY = "0000000000000011", "0000000000000002"
 BY_HAND = {
