@@ -120,7 +120,11 @@ class Public:
 
     def update(self, data: bytes) -> bytes:
         _check(self._ended)
-        return self._running.update(data)
+        try:
+            return self._running.update(data)
+        except KeyholmError:
+            self._ended = True
+            raise
 
     def finish(self, signature: bytes = b"") -> bytes:
         _check(self._ended)
