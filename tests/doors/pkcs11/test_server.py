@@ -375,6 +375,20 @@ def test_a_find_brings_attributes_along(house: House) -> None:
     )
 
 
+def test_a_key_that_wants_its_pin_each_time_is_not_used_in_one_call(house: House) -> None:
+    program = house.program()
+    session = program.open()
+    private = ((CKA.TOKEN, True), (CKA.SIGN, True), (CKA.ALWAYS_AUTHENTICATE, True))
+    public = ((CKA.TOKEN, True), (CKA.EC_PARAMS, bytes.fromhex("06082a8648ce3d030107")))
+    mechanism = Mechanism(CKM.EC_KEY_PAIR_GEN, None)
+    _, handle = program.call("GenerateKeyPair", session, mechanism, public, private)
+    made = len(house.trail.of(Operation))
+    with pytest.raises(Refused) as caught:
+        program.call("SignOnce", session, ECDSA, handle, DIGEST, ROOM)
+    assert caught.value.code == CKR.USER_NOT_LOGGED_IN
+    assert len(house.trail.of(Operation)) == made
+
+
 def test_what_is_destroyed_elsewhere_is_gone(house: House) -> None:
     key = house.key(Algorithm.ECDSA_P256)
     program = house.program()

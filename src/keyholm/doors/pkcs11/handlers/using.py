@@ -129,14 +129,14 @@ def once(kind: Kind) -> Callable[..., tuple[object, ...]]:
         client: Client, handle: int, mechanism: Mechanism, key: int, data: bytes | None, room: int
     ) -> tuple[object, ...]:
         client.session(handle)
-        shown = client.object(key, CKR.KEY_HANDLE_INVALID)
-        chosen = _chosen(kind, mechanism, shown)
+        active = _active(client, kind, mechanism, key)
+        if active.wants_pin:
+            raise _pin_wanted()
         if kind is Kind.SIGN:
-            length = lengths.of_signature(shown, chosen.mechanism)
+            length = lengths.of_signature(active.shown, active.mechanism)
             if not fits(length, room):
                 return (length,)
-            return (_sign(client, shown, chosen, data or b""),)
-        return (_through(client, Active(kind, shown, chosen), data or b""),)
+        return (_use(client, active, data or b""),)
 
     return use
 
@@ -325,12 +325,16 @@ def _most(active: Active, given: int) -> int:
 def _ready(session: Session, kind: Kind) -> Active:
     active = session.running(kind)
     if active.wants_pin:
-        raise Wrong(
-            CKR.USER_NOT_LOGGED_IN,
-            "This key wants its PIN for each use.",
-            remedy="Log in with CKU_CONTEXT_SPECIFIC first.",
-        )
+        raise _pin_wanted()
     return active
+
+
+def _pin_wanted() -> Wrong:
+    return Wrong(
+        CKR.USER_NOT_LOGGED_IN,
+        "This key wants its PIN for each use.",
+        remedy="Log in with CKU_CONTEXT_SPECIFIC first.",
+    )
 
 
 def _use(client: Client, active: Active, data: bytes) -> bytes:
