@@ -375,6 +375,23 @@ def test_a_find_brings_attributes_along(house: House) -> None:
     )
 
 
+def test_what_was_allowed_a_key_is_asked_again_once_it_changes(house: House) -> None:
+    key = house.key(Algorithm.ECDSA_P256)
+    program = house.program()
+    session = program.open()
+    handle = private_of(program, session, key)
+    good(key, program.call("SignOnce", session, ECDSA, handle, DIGEST, ROOM))
+    program.call("SetAttributeValue", session, handle, ((CKA.SIGN, False),))
+    for call in (
+        ("SignOnce", session, ECDSA, handle, DIGEST, ROOM),
+        ("Begin", session, 0, ECDSA, handle),
+        ("SignInit", session, ECDSA, handle),
+    ):
+        with pytest.raises(Refused) as caught:
+            program.call(*call)
+        assert caught.value.code == CKR.KEY_FUNCTION_NOT_PERMITTED
+
+
 def test_a_key_that_wants_its_pin_each_time_is_not_used_in_one_call(house: House) -> None:
     program = house.program()
     session = program.open()
@@ -387,6 +404,18 @@ def test_a_key_that_wants_its_pin_each_time_is_not_used_in_one_call(house: House
         program.call("SignOnce", session, ECDSA, handle, DIGEST, ROOM)
     assert caught.value.code == CKR.USER_NOT_LOGGED_IN
     assert len(house.trail.of(Operation)) == made
+
+
+def test_what_was_used_and_is_destroyed_since_is_gone(house: House) -> None:
+    key = house.key(Algorithm.ECDSA_P256)
+    program = house.program()
+    session = program.open()
+    handle = private_of(program, session, key)
+    good(key, program.call("SignOnce", session, ECDSA, handle, DIGEST, ROOM))
+    house.token.destroy(key)
+    with pytest.raises(Refused) as caught:
+        program.call("SignOnce", session, ECDSA, handle, DIGEST, ROOM)
+    assert caught.value.code == CKR.KEY_HANDLE_INVALID
 
 
 def test_what_is_destroyed_elsewhere_is_gone(house: House) -> None:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from keyholm.core import actions
 from keyholm.core.caller import Caller
@@ -28,6 +28,20 @@ if TYPE_CHECKING:
     from keyholm.doors.pkcs11.view import Views
 
 
+MOST_CHECKED: Final = 64  # kinds of use that are remembered of one connection
+
+
+class Checked(NamedTuple):
+    """That a key may be used in one way, as its attributes and the mechanism say."""
+
+    changes: int  # it holds until something changes
+    mechanism: Mechanism  # held, so that its id() stays its own
+    shown: Shown
+    chosen: Chosen
+    wants_pin: bool
+    length: int  # of a signature
+
+
 @dataclass(eq=False, slots=True)
 class Client:
     gate: Gate
@@ -38,6 +52,7 @@ class Client:
     protocol: Protocol
     visibility: Visibility
     is_gone: Callable[[], bool]
+    checked: dict[tuple[str, int, int], Checked] = field(default_factory=dict)
 
     @property
     def dialect(self) -> Dialect:
@@ -64,6 +79,22 @@ class Client:
         if shown.is_private and not self.sees_private(shown.token):
             raise Wrong(invalid)
         return shown
+
+    def remembered(self, use: tuple[str, int, int], handle: int) -> Checked | None:
+        """What was found out about that use of an object, if it still holds."""
+        known = self.checked.get(use)
+        if known is None or known.changes != self.views.changes:
+            return None
+        self.application.object(handle, CKR.KEY_HANDLE_INVALID)  # a logout takes handles away
+        shown = known.shown
+        return known if not shown.is_private or self.sees_private(shown.token) else None
+
+    def remember(self, use: tuple[str, int, int], checked: Checked) -> None:
+        if checked.shown.is_session:  # nobody is told when it changes
+            return
+        if len(self.checked) >= MOST_CHECKED:
+            self.checked.clear()
+        self.checked[use] = checked
 
     def seen(self, token: Token, found: Iterable[Shown]) -> list[Shown]:
         """Those of `found` that the program may know of, as logins and `visible` rules say."""

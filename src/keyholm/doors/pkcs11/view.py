@@ -218,7 +218,7 @@ class Views:
     def __init__(self, gate: Gate) -> None:
         self._inventory, self._certificates = gate.inventory, gate.certificates
         self._lock = threading.Lock()
-        self._changes = 0
+        self.changes = 0  # as long as it stays, what was looked up is still so
         # With the folders of certificates as they were then.
         self._views: dict[tuple[str, str], tuple[View, frozenset[str]]] = {}
         self._inventory.listen(self._heard)
@@ -230,10 +230,10 @@ class Views:
         if kept is not None and kept[0].token is token and kept[1] is folders:
             return kept[0]
         with self._lock:
-            changes = self._changes
+            changes = self.changes
         view = View(token, self._held(token, folders))
         with self._lock:
-            if self._changes == changes:  # else something changed meanwhile: keep nothing
+            if self.changes == changes:  # else something changed meanwhile: keep nothing
                 self._views[place] = view, folders
         return view
 
@@ -258,10 +258,11 @@ class Views:
     def _heard(self, event: Event) -> None:
         place = (event.store, event.token)
         with self._lock:
-            self._changes += 1
             kept = self._views.get(place)
             if kept is not None and not self._follows(kept[0], kept[1], event):
                 del self._views[place]
+            # Last: who took the number first and then looked too early will look again.
+            self.changes += 1
 
     def _follows(self, view: View, folders: frozenset[str], event: Event) -> bool:
         """Whether the view could be changed by what is told. Two changes of one object may be

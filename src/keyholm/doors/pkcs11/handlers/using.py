@@ -17,7 +17,7 @@ from keyholm.core.model import Kind as ObjectKind
 from keyholm.core.operation import Operation
 from keyholm.doors.pkcs11 import lengths
 from keyholm.doors.pkcs11.application import Session
-from keyholm.doors.pkcs11.client import Client, key_of, mechanism_for
+from keyholm.doors.pkcs11.client import Checked, Client, key_of, mechanism_for
 from keyholm.doors.pkcs11.errors import Wrong
 from keyholm.doors.pkcs11.handlers import digesting
 from keyholm.doors.pkcs11.mechanisms import Chosen
@@ -69,10 +69,23 @@ def init(kind: Kind) -> Callable[[Client, int, Mechanism, int], None]:
 
 
 def _active(client: Client, kind: Kind, mechanism: Mechanism, key: int) -> Active:
-    shown = client.object(key, CKR.KEY_HANDLE_INVALID)
-    chosen = _chosen(kind, mechanism, shown)
-    wants_pin = VERBS[kind] in (Verb.SIGN, Verb.DECRYPT) and shown.flag(CKA.ALWAYS_AUTHENTICATE)
-    return Active(kind, shown, chosen, wants_pin=wants_pin)
+    checked = _checked(client, kind, mechanism, key)
+    return Active(kind, checked.shown, checked.chosen, wants_pin=checked.wants_pin)
+
+
+def _checked(client: Client, kind: Kind, mechanism: Mechanism, key: int) -> Checked:
+    """That this use may be, which is found out once for as long as nothing changes."""
+    use = (kind, key, id(mechanism))
+    checked = client.remembered(use, key)
+    if checked is None:
+        changes = client.views.changes  # before anything is looked up
+        shown = client.object(key, CKR.KEY_HANDLE_INVALID)
+        chosen = _chosen(kind, mechanism, shown)
+        wants_pin = VERBS[kind] in (Verb.SIGN, Verb.DECRYPT) and shown.flag(CKA.ALWAYS_AUTHENTICATE)
+        length = lengths.of_signature(shown, chosen.mechanism) if kind is Kind.SIGN else 0
+        checked = Checked(changes, mechanism, shown, chosen, wants_pin, length)
+        client.remember(use, checked)
+    return checked
 
 
 def _chosen(kind: Kind, mechanism: Mechanism, shown: Shown) -> Chosen:
@@ -129,14 +142,14 @@ def once(kind: Kind) -> Callable[..., tuple[object, ...]]:
         client: Client, handle: int, mechanism: Mechanism, key: int, data: bytes | None, room: int
     ) -> tuple[object, ...]:
         client.session(handle)
-        active = _active(client, kind, mechanism, key)
-        if active.wants_pin:
+        checked = _checked(client, kind, mechanism, key)
+        if checked.wants_pin:
             raise _pin_wanted()
         if kind is Kind.SIGN:
-            length = lengths.of_signature(active.shown, active.mechanism)
-            if not fits(length, room):
-                return (length,)
-        return (_use(client, active, data or b""),)
+            if not fits(checked.length, room):
+                return (checked.length,)
+            return (_sign(client, checked.shown, checked.chosen, data or b""),)
+        return (_through(client, Active(kind, checked.shown, checked.chosen), data or b""),)
 
     return use
 
@@ -150,8 +163,7 @@ def verify_once(
     signature: bytes | None,
 ) -> None:
     client.session(handle)
-    shown = client.object(key, CKR.KEY_HANDLE_INVALID)
-    active = Active(Kind.VERIFY, shown, _chosen(Kind.VERIFY, mechanism, shown))
+    active = _active(client, Kind.VERIFY, mechanism, key)
     _verify(client, active, data or b"", signature or b"")
 
 
