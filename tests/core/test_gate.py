@@ -28,6 +28,8 @@ from keyholm.core.gate import Use
 from keyholm.core.mechanisms import Digest, EdDsa, Hash, Message
 from keyholm.core.model import Algorithm, Key
 from keyholm.core.policy import OPEN, Policy, parse
+from keyholm.core.secret import Secret
+from keyholm.core.session import Role
 from keyholm.core.store import Handover
 from keyholm.stores.memory.store import MemoryStore
 from keyholm.stores.software import keys as software
@@ -317,6 +319,16 @@ def test_keys_are_not_managed_from_afar(house: House, way: Callable[[House], Cal
         house.gate.manage(way(house), actions.Destroy(key))
     assert house.gate.keys(house.caller()) == (key,)
     assert house.last(Management).result == "refused"
+
+
+def test_who_relays_logs_in_as_the_user_only(house: House) -> None:
+    with Secret.of(b"1234") as pin:
+        officer = actions.LogIn(house.token, Role.OFFICER, pin)
+        with pytest.raises(ManagementForbidden):
+            house.gate.manage(relayed(house), officer)
+        user = actions.LogIn(house.token, Role.USER, pin)
+        with pytest.raises(AbilityMissing):  # this token has no logins; nothing else is amiss
+            house.gate.manage(relayed(house), user)
 
 
 def test_who_cannot_be_known_reaches_the_memory_store_only(house: House) -> None:

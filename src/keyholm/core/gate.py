@@ -613,6 +613,8 @@ class Gate:
             return
         if via is Via.UNBOUND and management.reaches_memory_only(action):
             return
+        if isinstance(action, actions.LogIn) and action.role is Role.USER:
+            return  # it lets this program use keys, which it may; `ssh -I` is such a program
         raise ManagementForbidden(
             f"Keys are not managed over a connection that is {via}.",
             remedy="Do it on the machine where the keys are.",
