@@ -77,6 +77,8 @@ bool platform_path(unsigned n, char *path, size_t room, bool *of_the_system);
 bool platform_on_battery(void);
 /* Did libp11-kit, which loads every module everywhere, load us? */
 bool platform_is_probed(void);
+/* Is OpenSC's pkcs11-spy between the program and us? */
+bool platform_is_spied_on(void);
 void platform_print(const char *, size_t);
 
 #endif

@@ -503,34 +503,61 @@ platform_on_battery(void)
 static bool
 is_p11_kit(const char *path)
 {
-	return path != NULL &&
-	    (strstr(path, "/libp11-kit.") != NULL || strstr(path, "/p11-kit-proxy.") != NULL);
+	return strstr(path, "/libp11-kit.") != NULL || strstr(path, "/p11-kit-proxy.") != NULL;
+}
+
+static bool
+is_spy(const char *path)
+{
+	return strstr(path, "/pkcs11-spy.") != NULL;
 }
 
 #ifdef __APPLE__
-bool
-platform_is_probed(void)
+static bool
+is_loaded(bool (*is_wanted)(const char *))
 {
-	for (uint32_t n = 0; n < _dyld_image_count(); n++)
-		if (is_p11_kit(_dyld_get_image_name(n)))
+	for (uint32_t n = 0; n < _dyld_image_count(); n++) {
+		const char *path = _dyld_get_image_name(n);
+
+		if (path != NULL && is_wanted(path))
 			return true;
+	}
 	return false;
 }
 #else
+struct looked_for {
+	bool (*is_wanted)(const char *);
+};
+
 static int
 look_at(struct dl_phdr_info *loaded, size_t size, void *context)
 {
+	const struct looked_for *looked_for = context;
+
 	(void)size;
-	(void)context;
-	return is_p11_kit(loaded->dlpi_name);
+	return loaded->dlpi_name != NULL && looked_for->is_wanted(loaded->dlpi_name);
 }
+
+static bool
+is_loaded(bool (*is_wanted)(const char *))
+{
+	struct looked_for looked_for = {is_wanted};
+
+	return dl_iterate_phdr(look_at, &looked_for) != 0;
+}
+#endif
 
 bool
 platform_is_probed(void)
 {
-	return dl_iterate_phdr(look_at, NULL) != 0;
+	return is_loaded(is_p11_kit);
 }
-#endif
+
+bool
+platform_is_spied_on(void)
+{
+	return is_loaded(is_spy);
+}
 
 void
 platform_print(const char *text, size_t length)

@@ -263,6 +263,12 @@ platform_is_probed(void)
 	    GetModuleHandleA("p11-kit-proxy.dll") != NULL;
 }
 
+bool
+platform_is_spied_on(void)
+{
+	return GetModuleHandleA("pkcs11-spy.dll") != NULL;
+}
+
 void
 platform_print(const char *text, size_t length)
 {
