@@ -25,6 +25,7 @@ from keyholm.wire.pkcs11 import messages
 from keyholm.wire.pkcs11.calls import CALLS, Call, Type
 from keyholm.wire.pkcs11.constants import CK, CKA, CKF, CKM, CKO, CKR, CKS
 from keyholm.wire.pkcs11.mechanisms import NO_MECHANISM, Mechanism
+from keyholm.wire.pkcs11.values import NULL
 from keyholm.wire.ssh import keys
 
 ECDSA = Mechanism(CKM.ECDSA)
@@ -340,6 +341,7 @@ def test_digests_and_random_bytes_leave_no_record(house: House) -> None:
         program.call("DigestOnce", session, Mechanism(CKM.SHA256), b"what is signed", 64) == DIGEST
     )
     assert len(program.call("GenerateRandom", session, 20)) == 20
+    assert program.call("GenerateRandom", session, NULL) == b""
     assert house.trail.of(Operation) == []
 
 
@@ -429,6 +431,49 @@ def test_what_is_destroyed_elsewhere_is_gone(house: House) -> None:
     assert caught.value.code == CKR.KEY_HANDLE_INVALID
 
 
+def halves(program: Program, session: int) -> tuple[int, int]:
+    [private] = program.find(session, PRIVATE)
+    [other] = program.find(session, (CKA.CLASS, CKO.PUBLIC_KEY))
+    return private, other
+
+
+def test_a_pair_is_destroyed_one_half_after_the_other(house: House) -> None:
+    house.key(Algorithm.ECDSA_P256)
+    program = house.program()
+    session = program.open()
+    private, other = halves(program, session)
+    program.call("DestroyObject", session, private)
+    assert not house.token.keys()
+    program.call("DestroyObject", session, other)
+    with pytest.raises(Refused) as caught:
+        program.call("DestroyObject", session, other)
+    assert caught.value.code == CKR.OBJECT_HANDLE_INVALID
+
+
+def test_who_destroys_a_public_half_keeps_the_private_key(house: House) -> None:
+    key = house.key(Algorithm.ECDSA_P256)
+    program = house.program()
+    session = program.open()
+    private, other = halves(program, session)
+    program.call("DestroyObject", session, other)
+    assert program.find(session, (CKA.CLASS, CKO.PUBLIC_KEY)) == ()
+    good(key, program.call("SignOnce", session, ECDSA, private, DIGEST, ROOM))
+    program.call("DestroyObject", session, private)
+    assert not house.token.keys()
+
+
+def test_a_session_ends_well_after_its_objects_did(house: House) -> None:
+    program = house.program()
+    session = program.open()
+    curve = (CKA.EC_PARAMS, bytes.fromhex("06082a8648ce3d030107"))
+    generate = Mechanism(CKM.EC_KEY_PAIR_GEN)
+    other, private = program.call("GenerateKeyPair", session, generate, (curve,), ())
+    program.call("DestroyObject", session, private)
+    program.call("CloseSession", session)
+    assert program.find(program.open(), PRIVATE) == ()
+    assert other != private
+
+
 def test_sessions_are_bounded(house: House) -> None:
     program = house.program()
     for _ in range(MAX_SESSIONS):
@@ -447,8 +492,12 @@ def test_the_free_slot_is_seen_by_who_looks_for_slots_only(house: House) -> None
     assert len(every) == 2
     flags = program.call("GetSlotInfo", every[1])[2]
     assert not flags & CKF.TOKEN_PRESENT
+    # modutil -list ends with an error at the first slot whose token has nothing to say.
+    told = program.call("GetTokenInfo", every[1])
+    assert told[0] == ""
+    assert not told[4] & CKF.TOKEN_INITIALIZED
     with pytest.raises(Refused) as caught:
-        program.call("GetTokenInfo", every[1])
+        program.open(every[1])
     assert caught.value.code == CKR.TOKEN_NOT_PRESENT
 
 

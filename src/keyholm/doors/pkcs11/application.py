@@ -8,6 +8,7 @@ connection.
 
 import secrets
 import threading
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,11 +20,12 @@ from keyholm.core.store import Token
 from keyholm.doors.pkcs11.errors import Wrong
 from keyholm.doors.pkcs11.objects import Shown
 from keyholm.doors.pkcs11.running import Active, Digesting, Hasher, Kind, Message
-from keyholm.wire.pkcs11.constants import CKR
+from keyholm.wire.pkcs11.constants import CKO, CKR
 
 MAX_SESSIONS: Final = 4096
 MAX_HANDLES: Final = 1_000_000  # of objects that were found
 MAX_SESSION_OBJECTS: Final = 4096
+MAX_WENT_ALONG: Final = 1024  # public halves that went with their private keys
 TOKEN: Final = 16  # bytes of an application's own token
 
 
@@ -106,6 +108,7 @@ class Application:
         self._last_handle = 0
         self._objects: dict[int, Shown] = {}
         self._handles: dict[object, int] = {}  # by what an object is
+        self._went_along: deque[int] = deque(maxlen=MAX_WENT_ALONG)
 
     # --- sessions ----------------------------------------------------------------------
 
@@ -155,6 +158,9 @@ class Application:
             raise Wrong(invalid)
         return shown
 
+    def knows(self, handle: int) -> bool:
+        return handle in self._objects
+
     def session_objects(self, token: Token) -> list[Shown]:
         return [
             shown
@@ -168,6 +174,21 @@ class Application:
             shown = self._objects.pop(handle, None)
             if shown is not None:
                 self._handles.pop(shown.name, None)
+
+    def forget_public_half(self, private: Shown) -> None:
+        """It went with its private key; who destroys it next, as most programs do, may."""
+        handle = self._handles.get((*private.name[:3], CKO.PUBLIC_KEY))
+        if handle is not None:
+            self.forget(handle)
+            self._went_along.append(handle)
+
+    def went_along(self, handle: int) -> bool:
+        """Whether it was a public half that went with its private key; true once."""
+        with self.lock:
+            if handle not in self._went_along:
+                return False
+            self._went_along.remove(handle)
+            return True
 
     def forget_private(self, token: Token) -> None:
         """After a logout no handle of a private object is good any more."""

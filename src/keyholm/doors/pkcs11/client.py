@@ -19,7 +19,7 @@ from keyholm.doors.pkcs11.errors import Wrong
 from keyholm.doors.pkcs11.mechanisms import Chosen
 from keyholm.doors.pkcs11.objects import Shown
 from keyholm.doors.pkcs11.slots import Slots
-from keyholm.wire.pkcs11.constants import CKA, CKR
+from keyholm.wire.pkcs11.constants import CKA, CKO, CKR
 from keyholm.wire.pkcs11.dialect import Dialect
 from keyholm.wire.pkcs11.mechanisms import Mechanism
 from keyholm.wire.pkcs11.messages import Protocol
@@ -122,12 +122,11 @@ class Client:
 
     def give_up(self, handle: int) -> None:
         """An object, and all that the application knows of it."""
-        held = self.application.object(handle).held
-        if isinstance(held, int):
-            raise Wrong(CKR.ACTION_PROHIBITED, "A profile says what the token is, and stays.")
-        action = actions.Destroy(held) if isinstance(held, Key) else actions.Remove(held)
-        self.gate.manage(self.caller, action)
+        shown = self.application.object(handle)
+        self.gate.manage(self.caller, _end_of(shown))
         self.application.forget(handle)
+        if shown.cko == CKO.PRIVATE_KEY:
+            self.application.forget_public_half(shown)
 
     def end(self) -> None:
         """The application's last connection is gone, and all that it had goes with it."""
@@ -136,6 +135,18 @@ class Client:
         for handle in tuple(self.application.sessions):
             with suppress(Wrong, KeyholmError):
                 close(self, self.application.close(handle))
+
+
+def _end_of(shown: Shown) -> actions.Action:
+    """A private key is the key itself; of its public half only the showing ends."""
+    held = shown.held
+    if isinstance(held, int):
+        raise Wrong(CKR.ACTION_PROHIBITED, "A profile says what the token is, and stays.")
+    if not isinstance(held, Key):
+        return actions.Remove(held)
+    if shown.cko == CKO.PUBLIC_KEY:
+        return actions.Change(held, None, public=True)
+    return actions.Destroy(held)
 
 
 def key_of(shown: Shown, invalid: int = CKR.KEY_HANDLE_INVALID) -> Key:

@@ -1,7 +1,8 @@
 """Slots: each token of every store is in one, and keeps its number while the daemon runs.
 
 One slot more stands for a token that is not there yet: C_InitToken makes it. No token is in
-that slot, so programs that look for tokens do not see it.
+that slot, so programs that look for tokens do not see it; NSS's modutil, which asks every slot
+for its token and gives up at the first without one, hears of a token that is not initialised.
 """
 
 import threading
@@ -119,6 +120,14 @@ def _tries(state: PinState, low: int, final: int, locked: int) -> int:
     if state.tries_left == 0:
         return locked
     return low | final if state.tries_left == 1 else low
+
+
+def free_token_info() -> tuple[object, ...]:
+    nothing = CK.UNAVAILABLE_INFORMATION
+    sessions = (CK.EFFECTIVELY_INFINITE, 0, CK.EFFECTIVELY_INFINITE, 0)
+    unknown = (nothing, nothing, nothing, nothing)
+    versions = (NO_VERSION, NO_VERSION, "")
+    return "", MANUFACTURER, "", "", CKF.RNG, *sessions, *PIN_LENGTHS, *unknown, *versions
 
 
 def token_info(token: Token, sessions: int, writable: int) -> tuple[object, ...]:

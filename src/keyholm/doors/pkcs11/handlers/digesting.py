@@ -11,6 +11,7 @@ from keyholm.doors.pkcs11.objects import SECRET
 from keyholm.doors.pkcs11.running import Hasher, fits
 from keyholm.wire.pkcs11.constants import CKA, CKF, CKO, CKR
 from keyholm.wire.pkcs11.mechanisms import NO_MECHANISM, Mechanism
+from keyholm.wire.pkcs11.values import NULL
 
 MOST_RANDOM: Final = 1 << 20
 
@@ -105,6 +106,8 @@ def generate_random(client: Client, handle: int, room: int) -> tuple[object, ...
     client.session(handle)
     if not room:
         raise Wrong(CKR.ARGUMENTS_BAD)
+    if room == NULL:  # a buffer of no bytes
+        return (b"",)
     if room > MOST_RANDOM:
         raise LimitExceeded(f"At most {MOST_RANDOM >> 20} MiB of random bytes at once.")
     return (os.urandom(room),)

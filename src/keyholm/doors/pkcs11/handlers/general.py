@@ -47,6 +47,8 @@ def get_slot_info(client: Client, slot: int) -> tuple[object, ...]:
 
 
 def get_token_info(client: Client, slot: int) -> tuple[object, ...]:
+    if slot == slots.FREE:
+        return slots.free_token_info()
     token = client.slots.token(client.caller, slot)
     sessions = client.application.sessions_of(token)
     writable = sum(session.writable for session in sessions)

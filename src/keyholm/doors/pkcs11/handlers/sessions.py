@@ -53,7 +53,8 @@ def close(client: Client, session: Session) -> None:
     with session.lock:
         session.end_all()
     for made in session.made:
-        client.give_up(made)
+        if client.application.knows(made):
+            client.give_up(made)
     if not client.application.sessions_of(session.token):
         client.log_out(session.token)
 
