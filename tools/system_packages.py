@@ -54,6 +54,12 @@ PACKAGES = (
     Package("valgrind", "valgrind", "that the native module leaks nothing"),
     Package("libc6-dev", "/usr/include/stdio.h", "the native module"),
     Package("p11-kit", "p11-kit", "a program that modules are registered with"),
+    Package("opensc", "pkcs11-tool", "a program that makes and uses keys through the module"),
+    Package(
+        "libengine-pkcs11-openssl",
+        "/usr/share/doc/libengine-pkcs11-openssl",
+        "OpenSSL's engine for PKCS#11, which curl, nginx and others use",
+    ),
     Package("libnss3-tools", "modutil", "the same, for browsers"),
     Package("gnutls-bin", "p11tool", "a program that p11-kit brings to our keys"),
     Package("softhsm2", "softhsm2-util", "a PKCS#11 module of somebody else"),
