@@ -248,6 +248,12 @@ platform_on_battery(void)
 }
 
 bool
+platform_is_spied_on(void)
+{
+	return false;
+}
+
+bool
 platform_is_probed(void)
 {
 	return false;
