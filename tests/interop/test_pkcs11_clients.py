@@ -183,7 +183,7 @@ def test_of_a_locked_token_ssh_says_how_to_unlock_it(home: Home, module: str) ->
 def registered(home: Home, line: str) -> Home:
     """p11-kit knows nothing but what `line` says."""
     if os.geteuid() == 0:
-        pytest.skip("p11-kit ignores the configuration of root; run the tests as somebody else")
+        pytest.skip("contract only: p11-kit ignores the configuration of root")
     folder = home.folder / ".config/pkcs11"
     (folder / "modules").mkdir(parents=True)
     (folder / "pkcs11.conf").write_text("user-config: only\n")
@@ -195,7 +195,7 @@ def registered(home: Home, line: str) -> Home:
 def remote(home: Home) -> str:
     """The line of a module file that needs no native code of ours."""
     start = home.folder / "p11"
-    start.write_text(f"#!/bin/sh\nexec {program('keyholm')} p11 --stdio\n")
+    start.write_text(f"#!/bin/sh\nexec {sys.executable} -m keyholm.cli.main p11 --stdio\n")
     start.chmod(0o700)
     return f"remote: |{start}"
 
