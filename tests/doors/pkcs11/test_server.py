@@ -320,6 +320,19 @@ def test_a_key_that_is_bound_to_what_it_signs_refuses_every_digest(house: House,
         assert "agent" in caught.value.remedy
 
 
+@pytest.mark.parametrize("rule", ['namespaces = ["git"]', "readable = true"])
+def test_a_key_that_is_bound_to_what_it_signs_does_nothing_else(house: House, rule: str) -> None:
+    key = house.key(Algorithm.RSA_2048, policy=parse(rule))
+    program = house.program()
+    session = program.open()
+    sealed = public(key).encrypt(b"secret", padding.PKCS1v15())
+    handle = private_of(program, session, key)
+    with pytest.raises(Refused) as caught:
+        program.call("DecryptOnce", session, Mechanism(CKM.RSA_PKCS), handle, sealed, ROOM)
+    assert caught.value.code == CKR.FUNCTION_REJECTED
+    assert "is not used to decrypt" in caught.value.what
+
+
 def test_a_stock_client_gets_the_code_without_the_sentence(house: House) -> None:
     key = house.key(Algorithm.ECDSA_P256, policy=parse("readable = true"))
     program = house.program(version=0)

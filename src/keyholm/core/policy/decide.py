@@ -140,12 +140,14 @@ def _bound(policy: Policy, request: Request, files: Files) -> Refusal | None:
     Bound to both, it signs in either.
     """
     by = next((name for name in _BINDING if _has(policy, name)), "")
-    if not by or request.input is None:  # without a message: decided when it is there
+    if not by:
         return None
     if request.operation != "sign":
         return Refusal(
             by, f"The key is bound to what it signs, and is not used to {request.operation}."
         )
+    if request.input is None:  # without a message: decided when it is there
+        return None
     if not isinstance(request.input, Message):
         return Refusal(
             by,
