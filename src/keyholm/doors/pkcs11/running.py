@@ -129,6 +129,12 @@ class Message:
         self.parameter = self.operation = None
 
 
+def refuse_parts(active: Active | Digesting) -> None:
+    """What takes all at once is not for an operation that was given parts."""
+    if active.streamed:
+        raise Wrong(CKR.OPERATION_ACTIVE, "Parts came already: finish it with the last one.")
+
+
 def core_of(chosen: Chosen) -> Mechanism:
     """What a key is used by. Only digests and the making of keys have nothing there."""
     if chosen.mechanism is None:

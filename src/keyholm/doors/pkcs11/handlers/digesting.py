@@ -8,7 +8,7 @@ from keyholm.doors.pkcs11 import mechanisms
 from keyholm.doors.pkcs11.client import Client, key_of
 from keyholm.doors.pkcs11.errors import Wrong
 from keyholm.doors.pkcs11.objects import SECRET
-from keyholm.doors.pkcs11.running import Hasher, fits
+from keyholm.doors.pkcs11.running import Hasher, fits, refuse_parts
 from keyholm.wire.pkcs11.constants import CKA, CKF, CKO, CKR
 from keyholm.wire.pkcs11.mechanisms import NO_MECHANISM, Mechanism
 from keyholm.wire.pkcs11.values import NULL
@@ -52,9 +52,11 @@ def digest(client: Client, handle: int, data: bytes | None, room: int) -> tuple[
     session = client.session(handle)
     with session.lock:
         active = session.digest()
-        if active.streamed:
+        try:
+            refuse_parts(active)
+        except Wrong:
             session.digesting = None
-            raise Wrong(CKR.OPERATION_ACTIVE, "Parts came already: finish it with the last one.")
+            raise
         if not fits(active.hasher.digest_size, room):
             return (active.hasher.digest_size,)
         active.hasher.update(data or b"")

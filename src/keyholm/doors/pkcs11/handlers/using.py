@@ -22,7 +22,7 @@ from keyholm.doors.pkcs11.errors import Wrong
 from keyholm.doors.pkcs11.handlers import digesting
 from keyholm.doors.pkcs11.mechanisms import Chosen
 from keyholm.doors.pkcs11.objects import Shown
-from keyholm.doors.pkcs11.running import VERBS, Active, Kind, core_of, fits
+from keyholm.doors.pkcs11.running import VERBS, Active, Kind, core_of, fits, refuse_parts
 from keyholm.wire.pkcs11.constants import CK, CKA, CKF, CKR
 from keyholm.wire.pkcs11.mechanisms import NO_MECHANISM, Mechanism
 
@@ -124,11 +124,7 @@ def at_once(kind: Kind) -> Callable[[Client, int, bytes | None, int], tuple[obje
         session = client.session(handle)
         with session.lock:
             active = _ready(session, kind)
-            if active.streamed:
-                session.end(kind)
-                raise Wrong(
-                    CKR.OPERATION_ACTIVE, "Parts came already: finish it with the last one."
-                )
+            _or_end(session, active, lambda: refuse_parts(active))
             given = data or b""
             return _given(session, active, room, len(given), lambda: _use(client, active, given))
 
@@ -175,11 +171,7 @@ def _given(
         most = _most(active, size)
         if not room or (active.kind is Kind.SIGN and not fits(most, room)):
             return (most,)
-        try:
-            active.result = make()
-        except BaseException:
-            session.end(active.kind)
-            raise
+        active.result = _or_end(session, active, make)
     result = active.result
     if not fits(len(result), room):
         return (len(result),)
@@ -192,10 +184,7 @@ def verify(client: Client, handle: int, data: bytes | None, signature: bytes | N
     with session.lock:
         active = _ready(session, Kind.VERIFY)
         try:
-            if active.streamed:
-                raise Wrong(
-                    CKR.OPERATION_ACTIVE, "Parts came already: finish it with the last one."
-                )
+            refuse_parts(active)
             _verify(client, active, data or b"", signature or b"")
         finally:
             session.end(Kind.VERIFY)
