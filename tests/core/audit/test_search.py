@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.core.audit.trails import KEY, SELDOM, Hands, frames, operation
+from tests.core.audit.trails import KEY, SELDOM, Hands, frames, operation, read_with_a_hole
 
 from keyholm.core.audit.folder import segment_name
 from keyholm.core.audit.pool import open_trail
@@ -192,6 +192,20 @@ def test_what_is_no_record_is_counted_and_read_past(home: Path) -> None:
         entries = list(search.now())
         assert search.unreadable == {"serve-0": end - at}
     assert len([entry for entry in entries if entry.trail == "serve-0"]) == 5
+
+
+def test_a_record_that_was_not_there_yet_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_trail(tmp_path, "serve", settings=SELDOM) as trail:
+        for _ in range(20):
+            trail.append(use(trail.append(ssh())))
+        read_with_a_hole(monkeypatch)
+        reader = Reader(tmp_path / "serve-0")
+        count = len(list(frames(tmp_path / "serve-0")))
+        assert [entry.seq for entry in reader.read()] == list(range(count))
+        assert reader.unreadable == 0
+        reader.close()
 
 
 def test_a_record_is_found_by_its_number(tmp_path: Path) -> None:

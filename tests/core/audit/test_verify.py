@@ -7,7 +7,16 @@ from base64 import b64encode
 from pathlib import Path
 
 import pytest
-from tests.core.audit.trails import QUICK, SELDOM, SESSION, SIZES, frames, operation, stored
+from tests.core.audit.trails import (
+    QUICK,
+    SELDOM,
+    SESSION,
+    SIZES,
+    frames,
+    operation,
+    read_with_a_hole,
+    stored,
+)
 
 from keyholm.core.audit.claims import Copy
 from keyholm.core.audit.folder import segment_name
@@ -453,6 +462,19 @@ def test_a_trail_can_be_verified_while_it_is_written(tmp_path: Path, settings: S
         finally:
             done.set()
             writer.join()
+
+
+def test_a_page_that_was_not_there_yet_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_trail(tmp_path, "serve", settings=SELDOM) as trail:
+        for _ in range(20):
+            trail.append(operation())
+        reads = read_with_a_hole(monkeypatch)
+        assert verify(tmp_path).findings == ()
+        assert reads.count(FIRST) == 2
+    reads.clear()
+    assert "this is no record" in str(verify(tmp_path).findings[0]), "nobody writes it any more"
 
 
 def test_what_is_not_signed_yet_is_said(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from keyholm.core.audit.background import Timing
 from keyholm.core.audit.clock import Clock
@@ -82,3 +83,20 @@ def frames(path: Path) -> Iterator[tuple[int, int]]:
 
 def folder_of(path: Path) -> Folder:
     return Folder(path)
+
+
+def read_with_a_hole(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The first reading of a segment misses 512 bytes in its midst, as one may that runs beside
+    a write. Gives the names of what is read."""
+    read = Folder.read
+    reads: list[str] = []
+
+    def with_a_hole(folder: Folder, name: str, start: int = 0) -> bytes | None:
+        reads.append(name)
+        data = read(folder, name, start)
+        if data is None or name != segment_name(0) or reads.count(name) > 1:
+            return data
+        return data[:1024] + bytes(512) + data[1536:]
+
+    monkeypatch.setattr(Folder, "read", with_a_hole)
+    return reads

@@ -15,6 +15,10 @@ from zlib import crc32
 HEADER: Final = Struct(">II")
 MAX_RECORD: Final = 65_535
 """What a C2SP entry bundle can carry."""
+LOOKS: Final = 3
+"""How often a reader looks at the newest segment before it says that bytes are no record: what
+is written while it is read can be read cut short, or with a page of zeros in its midst."""
+PAUSE: Final = 0.05  # seconds between two of them
 
 _RECORD_START: Final = b'{"v":'
 

@@ -4,6 +4,7 @@ Nothing is verified here, and nothing is hidden: bytes that are no record end a 
 and are counted in `unreadable`; `verify` says what they are worth.
 """
 
+import time
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Any
 
 from keyholm.core.audit.decoding import fields_of, head_of
 from keyholm.core.audit.folder import Folder, segment_name
-from keyholm.core.audit.frame import HEADER, is_zero, next_sound, records
+from keyholm.core.audit.frame import HEADER, LOOKS, PAUSE, is_zero, next_sound, records
 from keyholm.core.errors import TrailUnavailable
 
 Fields = dict[str, Any]
@@ -73,11 +74,13 @@ class Reader:
             self._segment, self._offset = first, 0
 
     def read(self) -> Iterator[Entry]:
-        for first in self._folder.segments():
+        firsts = self._folder.segments()
+        for first in firsts:
             if self._segment is not None and first < self._segment:
                 continue
             if first != self._segment:
                 self._segment, self._offset = first, 0
+            looks = LOOKS if first == firsts[-1] else 1
             data = self._data(first, self._offset)
             end: int | None = 0
             read_to = 0
@@ -88,8 +91,16 @@ class Reader:
                     entry = self._entry(raw)
                     if entry is not None:
                         yield entry
-                end = self._after_damage(data, read_to)
+                looks -= 1
+                if looks > 0 and self._is_half_written(data, read_to):
+                    time.sleep(PAUSE)
+                    data, end = self._data(first, self._offset), read_to
+                else:
+                    end = self._after_damage(data, read_to)
             self._offset += read_to
+
+    def _is_half_written(self, data: bytes, at: int) -> bool:
+        return not is_zero(data, at) and self._folder.is_being_written()
 
     def _after_damage(self, data: bytes, at: int) -> int | None:
         """Where it can be read again, if something there is no record."""

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable
-from typing import Final, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 from keyholm.core.audit.claims import Claim
 from keyholm.core.audit.decoding import decode, head_of
 from keyholm.core.audit.folder import Folder, segment_name
-from keyholm.core.audit.frame import HEADER, is_zero, next_sound, records
+from keyholm.core.audit.frame import HEADER, LOOKS, PAUSE, is_zero, next_sound, records
 from keyholm.core.audit.note import VerifyingKey
 from keyholm.core.audit.records import (
     FORMAT,
@@ -26,8 +26,6 @@ from keyholm.core.audit.state import State
 from keyholm.core.audit.tree import Tree, leaf_hash
 
 R = TypeVar("R", bound=Record)
-_LOOKS: Final = 3  # at a tail that is being written while we read
-_PAUSE: Final = 0.05
 
 
 class Stop(Exception):
@@ -104,7 +102,7 @@ class Walk:
             self._damaged(str(error))
 
     def _segment(self, *, is_last: bool) -> None:
-        for look in range(_LOOKS):
+        for look in range(LOOKS):
             data = self._read()
             for at, record in records(data, self._at):
                 self._at = at
@@ -113,11 +111,11 @@ class Walk:
                 self._compare_state()
             if is_zero(data, self._at):
                 return
-            if not is_last or next_sound(data, self._at) is not None:
-                self._damaged("this is no record")
-            if look == _LOOKS - 1 or not self._folder.is_being_written():
+            if not is_last or look == LOOKS - 1 or not self._folder.is_being_written():
                 break
-            time.sleep(_PAUSE)
+            time.sleep(PAUSE)
+        if not is_last or next_sound(data, self._at) is not None:
+            self._damaged("this is no record")
         self._damaged("an interrupted write, or a damaged last record; a start moves it aside")
 
     def _read(self) -> bytes:
