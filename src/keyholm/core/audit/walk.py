@@ -102,7 +102,8 @@ class Walk:
             self._damaged(str(error))
 
     def _segment(self, *, is_last: bool) -> None:
-        for look in range(LOOKS):
+        looks = LOOKS if is_last else 1
+        while True:
             data = self._read()
             for at, record in records(data, self._at):
                 self._at = at
@@ -111,7 +112,8 @@ class Walk:
                 self._compare_state()
             if is_zero(data, self._at):
                 return
-            if not is_last or look == LOOKS - 1 or not self._folder.is_being_written():
+            looks -= 1
+            if not looks or not self._folder.is_being_written():
                 break
             time.sleep(PAUSE)
         if not is_last or next_sound(data, self._at) is not None:
