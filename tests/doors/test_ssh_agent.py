@@ -10,6 +10,7 @@ import struct
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,10 @@ from hypothesis import strategies as st
 from keyholm.core.audit.records import Operation
 from keyholm.core.caller import Caller, Door, Executable, Peer, Process
 from keyholm.core.errors import KeyholmError, leaves
+from keyholm.core.mechanisms import Input, Mechanism, Message
 from keyholm.core.model import Algorithm
+from keyholm.core.secret import Secret
+from keyholm.core.store import Provided
 from keyholm.core.visibility import Rule, Selection
 from keyholm.doors.serving import Buffer, Connection, Limits
 from keyholm.doors.ssh_agent.errors import EXTENSION_FAILURES, FAILURES
@@ -271,10 +275,155 @@ def test_removing(ours: Agent) -> None:
     assert ours.list() == ()
 
 
-def test_modules_are_refused_with_a_reason_that_is_recorded(ours: Agent) -> None:
-    assert ours.ask(agent.AddSmartcardKey("/usr/lib/x.so", memoryview(b"1234"))) == FAILURE
-    assert "does not load PKCS#11 modules" in ours.trail.records[-1].what  # type: ignore[attr-defined]
-    assert ours.ask(agent.RemoveSmartcardKey("/usr/lib/x.so", memoryview(b""))) == SUCCESS
+# --- PKCS#11 modules -----------------------------------------------------------------
+
+
+def certify(private: Private, *, signed: bool = True) -> bytes:
+    authority = Host()
+    made = certificates.Certificate(
+        nonce=b"n" * 32, public=private.public, signature_key=authority.blob
+    )
+    sign = authority.key.sign if signed else lambda data: bytes(64)
+    signed_one = certificates.sign(made, lambda data: signatures.encode("ssh-ed25519", sign(data)))
+    return certificates.encode(signed_one)
+
+
+class Module:
+    """Two keys that a module has; what the door asks of whoever loads modules."""
+
+    def __init__(self, library: Path) -> None:
+        self.path = str(library)
+        library.touch()
+        self.keys = [one for one in (new(), new()) if isinstance(one, PrivateEd25519)]
+        self.loaded: list[tuple[str, bytes]] = []
+        self.released: list[str] = []
+
+    def load(self, path: str, pin: Secret) -> list[Provided]:
+        self.loaded.append((path, bytes(pin.view)))
+        return [self.provided(private, f"0{at}") for at, private in enumerate(self.keys)]
+
+    def provided(self, private: PrivateEd25519, label: str) -> Provided:
+        def sign(mechanism: Mechanism, data: Input) -> bytes:
+            assert isinstance(data, Message)
+            seed = bytes(private.seed)
+            return ed25519.Ed25519PrivateKey.from_private_bytes(seed).sign(data.data)
+
+        return Provided(private.public, label, sign, lambda: self.released.append(label))
+
+    def add(self, *constrained: Any, path: str = "") -> agent.AddSmartcardKeyConstrained:
+        pin = memoryview(b"1234")
+        return agent.AddSmartcardKeyConstrained(path or self.path, pin, constrained)
+
+    @property
+    def blobs(self) -> list[bytes]:
+        return [keys.encode(private.public) for private in self.keys]
+
+
+@pytest.fixture
+def module(ours: Agent, tmp_path: Path) -> Module:
+    found = Module(tmp_path / "module.so")
+    ours.door.load = found.load
+    ours.door.options = Options(providers=f"{tmp_path}/*")
+    return found
+
+
+def test_a_module_is_loaded_used_and_gone(ours: Agent, module: Module) -> None:
+    assert ours.ask(agent.AddSmartcardKey(module.path, memoryview(b"1234"))) == SUCCESS
+    assert module.loaded == [(module.path, b"1234")]
+    assert [(each.key_blob, each.comment) for each in ours.list()] == [
+        (module.blobs[0], b"00"),
+        (module.blobs[1], b"01"),
+    ]
+    answer = agent.decode(ours.sign(module.keys[1]))
+    assert isinstance(answer, agent.SignResponse)
+    signatures.verify(module.keys[1].public, answer.signature, b"data")
+    assert ours.ask(agent.RemoveSmartcardKey(module.path, memoryview(b""))) == SUCCESS
+    assert ours.list() == ()
+    assert module.released == ["00", "01"]
+    assert ours.ask(agent.RemoveSmartcardKey(module.path, memoryview(b""))) == SUCCESS
+    assert ours.ask(agent.RemoveSmartcardKey("a\0b", memoryview(b""))) == SUCCESS
+
+
+def test_keys_of_a_module_that_are_there_stay_as_they_are(ours: Agent, module: Module) -> None:
+    ours.add(module.keys[0], comment=b"from a file")
+    assert ours.ask(module.add()) == SUCCESS
+    assert [each.comment for each in ours.list()] == [b"from a file", b"01"]
+    assert module.released == ["00"], "nobody needs it"
+    assert ours.ask(module.add()) == FAILURE
+    assert "no key that SSH can use" in ours.trail.records[-1].what  # type: ignore[attr-defined]
+    assert ours.ask(agent.RemoveSmartcardKey(module.path, memoryview(b""))) == SUCCESS
+    assert [each.comment for each in ours.list()] == [b"from a file"]
+
+
+def test_constraints_hold_for_every_key_of_a_module(ours: Agent, module: Module) -> None:
+    assert ours.ask(module.add(constraints.Confirm(), constraints.Lifetime(10))) == SUCCESS
+    for script, allowed in (([True], True), ([False], False), ([], False)):
+        for private in module.keys:
+            ours.people.script = list(script)
+            assert (ours.sign(private) != FAILURE) is allowed
+    ours.clock.advance(11)
+    assert ours.list() == ()
+    assert module.released == ["00", "01"]
+
+
+def test_certificates_beside_the_keys_of_a_module(ours: Agent, module: Module) -> None:
+    good = certify(module.keys[0])
+    others = certify(new()), module.blobs[1]
+    associated = constraints.AssociatedCerts(certs_only=False, certs=(good, *others))
+    assert ours.ask(module.add(associated)) == SUCCESS
+    assert [each.key_blob for each in ours.list()] == [module.blobs[0], good, module.blobs[1]]
+    assert ours.ask(agent.RemoveIdentity(module.blobs[0])) == SUCCESS
+    assert module.released == [], "its certificate is still offered"
+    assert ours.ask(agent.SignRequest(good, b"data", agent.SignFlag(0))) != FAILURE
+    assert ours.ask(agent.RemoveIdentity(good)) == SUCCESS
+    assert module.released == ["00"]
+
+
+def test_a_forged_certificate_beside_the_keys_of_a_module(ours: Agent, module: Module) -> None:
+    for bad in (certify(module.keys[0], signed=False), b"neither a key nor a certificate"):
+        associated = constraints.AssociatedCerts(certs_only=False, certs=(bad,))
+        assert ours.ask(module.add(associated)) == FAILURE
+    assert module.loaded == []
+
+
+def test_only_certificates_of_a_module(ours: Agent, module: Module) -> None:
+    good = certify(module.keys[0])
+    associated = constraints.AssociatedCerts(certs_only=True, certs=(good,))
+    assert ours.ask(module.add(associated)) == SUCCESS
+    assert [each.key_blob for each in ours.list()] == [good]
+    assert module.released == ["01"]
+
+
+def test_which_modules_may_be_loaded(ours: Agent, module: Module, tmp_path: Path) -> None:
+    assert ours.ask(module.add(path="/nowhere.so")) == FAILURE
+    ours.door.options = Options(providers="/usr/lib/*")
+    link = tmp_path / "link.so"
+    link.symlink_to(module.path)
+    assert ours.ask(module.add()) == FAILURE
+    ours.door.options = Options(providers=f"{link}")
+    assert ours.ask(module.add(path=str(link))) == FAILURE, "the real path decides"
+    assert ours.ask(module.add(constraints.SkProvider("internal"))) == FAILURE
+    assert module.loaded == []
+
+
+def test_a_far_client_has_no_module_loaded(ours: Agent, module: Module) -> None:
+    far = ours.connect()
+    assert ours.ask(Host().bind(b"s", True), far) == SUCCESS
+    assert ours.ask(module.add(), far) == FAILURE
+    unproven = ours.connect()
+    assert ours.ask(agent.Extension(agent.SESSION_BIND, b"?"), unproven) == EXTENSION_FAILURE
+    assert ours.ask(module.add(), unproven) == FAILURE
+    assert module.loaded == []
+    ours.door.options = replace(ours.door.options, remote_providers=True)
+    assert ours.ask(module.add(), far) == SUCCESS
+
+
+def test_an_agent_that_loads_no_modules_says_so(ours: Agent, tmp_path: Path) -> None:
+    library = tmp_path / "module.so"
+    library.touch()
+    ours.door.options = Options(providers=f"{tmp_path}/*")
+    assert ours.ask(agent.AddSmartcardKey(str(library), memoryview(b""))) == FAILURE
+    assert "loads no PKCS#11 modules" in ours.trail.records[-1].what  # type: ignore[attr-defined]
 
 
 # --- consent -------------------------------------------------------------------------
@@ -480,18 +629,9 @@ def text(data: bytes) -> bytes:
 
 
 def test_a_certificate_that_its_authority_did_not_sign_is_refused(ours: Agent) -> None:
-    authority, private = Host(), new()
+    private, blob = new(), b""
     assert isinstance(private, PrivateEd25519)
-
-    def certificate(signed: bool) -> certificates.Certificate:
-        made = certificates.Certificate(
-            nonce=b"n" * 32, public=private.public, signature_key=authority.blob
-        )
-        sign = authority.key.sign if signed else lambda data: bytes(64)
-        return certificates.sign(made, lambda data: signatures.encode("ssh-ed25519", sign(data)))
-
-    blob = b""
     for signed, answer in ((False, FAILURE), (True, SUCCESS)):
-        blob = certificates.encode(certificate(signed))
+        blob = certify(private, signed=signed)
         assert ours.add(PrivateWithCertificate(blob, private)) == answer
     assert [identity.key_blob for identity in ours.list()] == [blob]

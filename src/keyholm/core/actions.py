@@ -11,7 +11,7 @@ from keyholm.core.model import Attributes, Key, NewKey, NewObject, Object
 from keyholm.core.policy import Policy
 from keyholm.core.secret import Secret
 from keyholm.core.session import Role
-from keyholm.core.store import Handover, NewPins, Store, Token
+from keyholm.core.store import Handover, ModuleLoader, NewPins, Store, Terms, Token
 from keyholm.wire.ssh.private_keys import Private
 
 
@@ -224,9 +224,21 @@ class RestoreWithdrawn:
 
 @dataclass(frozen=True, slots=True)
 class LoadModule:
-    """A vendor's PKCS#11 module, named by a client of the agent."""
+    """Offer the keys of a PKCS#11 module that a client of the agent named."""
 
-    provider: str
+    token: Token  # that offers them
+    load: ModuleLoader
+    module: str  # its path
+    pin: Secret
+    terms: Terms
+    policy: Policy  # of each of its keys
+    remotely: bool = False  # whether the agent was told to do it for far clients too
+
+
+@dataclass(frozen=True, slots=True)
+class UnloadModule:
+    token: Token
+    module: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +283,7 @@ Action = (
     | Withdraw
     | RestoreWithdrawn
     | LoadModule
+    | UnloadModule
     | AddCertificate
     | RemoveCertificate
 )

@@ -613,6 +613,8 @@ class Gate:
             return
         if via is Via.UNBOUND and management.reaches_memory_only(action):
             return
+        if isinstance(action, actions.LoadModule) and action.remotely:
+            return
         if isinstance(action, actions.LogIn) and action.role is Role.USER:
             return  # it lets this program use keys, which it may; `ssh -I` is such a program
         raise ManagementForbidden(

@@ -25,8 +25,8 @@ def place(token: Token) -> str:
 
 def target(action: actions.Action) -> str:
     """What it is done to."""
-    if isinstance(action, actions.LoadModule):
-        return action.provider[:256]
+    if isinstance(action, actions.LoadModule | actions.UnloadModule):
+        return action.module[:256]
     for attribute in ("key", "token", "door", "store"):
         found = getattr(action, attribute, None)
         if isinstance(found, Key | Object):
@@ -73,6 +73,8 @@ def detail(action: actions.Action) -> dict[str, str]:
             return {"token": token, "owner": str(owner)}
         case actions.RemoveSlot(_, _, slot):
             return {"slot": slot}
+        case actions.LoadModule(policy=policy):
+            return {"policy": policy_hash(policy)}
         case actions.AddCertificate(_, _, certificate) | actions.RemoveCertificate(_, certificate):
             return {"certificate": certificate}
         case _:
@@ -82,7 +84,7 @@ def detail(action: actions.Action) -> dict[str, str]:
 def reaches_memory_only(action: actions.Action) -> bool:
     """Whether nothing that lasts can change: what an agent's client may do, whoever it is."""
     match action:
-        case actions.ImportKey(token):
+        case actions.ImportKey(token) | actions.UnloadModule(token):
             return token.store == MEMORY
         case actions.Destroy(key):
             return key.place.store == MEMORY

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from keyholm.core import actions
-from keyholm.core.errors import AbilityMissing
+from keyholm.core.errors import AbilityMissing, KeyNotFound
 from keyholm.core.model import Key, Object
 from keyholm.core.secret import Secret
 from keyholm.core.session import Role
@@ -26,6 +26,7 @@ from keyholm.core.store import (
     HoldsObjects,
     Imports,
     MakesTokens,
+    Offers,
     Restores,
     Token,
     Unlocks,
@@ -174,11 +175,20 @@ def _restore_withdrawn(gate: "Gate", action: actions.RestoreWithdrawn) -> int:
     return action.door.restore_withdrawn(action.keys)
 
 
-def _load_module(gate: "Gate", action: actions.LoadModule) -> None:
-    raise AbilityMissing(
-        f"{action.provider!r} was not loaded: the agent does not load PKCS#11 modules yet.",
-        remedy="Use it with `PKCS11Provider` in ssh_config meanwhile.",
-    )
+def _load_module(gate: "Gate", action: actions.LoadModule) -> int:
+    token = ability(action.token, Offers)
+    provided = action.load(action.module, action.pin)
+    offered = token.offer(action.module, provided, action.terms, action.policy)
+    if not offered:
+        raise KeyNotFound(
+            f"{action.module} has no key that SSH can use and the agent does not have already.",
+            remedy=f"`keyholm module test {action.module}` shows what is in it.",
+        )
+    return offered
+
+
+def _unload_module(gate: "Gate", action: actions.UnloadModule) -> int:
+    return ability(action.token, Offers).stop_offering(action.module)
 
 
 def _add_certificate(gate: "Gate", action: actions.AddCertificate) -> None:
@@ -218,6 +228,7 @@ PERFORM: Final[dict[type, Callable[["Gate", Any], object]]] = {
     actions.Withdraw: _withdraw,
     actions.RestoreWithdrawn: _restore_withdrawn,
     actions.LoadModule: _load_module,
+    actions.UnloadModule: _unload_module,
     actions.AddCertificate: _add_certificate,
     actions.RemoveCertificate: _remove_certificate,
 }

@@ -20,6 +20,7 @@ from keyholm.core.model import Attributes, Key, NewKey, NewObject, Object
 from keyholm.core.policy import Policy
 from keyholm.core.secret import Secret
 from keyholm.core.session import Role
+from keyholm.wire.ssh.keys import PublicKey
 from keyholm.wire.ssh.private_keys import Private
 
 
@@ -234,6 +235,43 @@ class Handover:
     provider: str = ""  # of a FIDO key: the middleware that drives it
     lifetime: float | None = None  # seconds
     certificate: bytes = b""  # an agent identity of its own (blob)
+
+
+@dataclass(frozen=True, slots=True)
+class Provided:
+    """A key of a PKCS#11 module that was loaded for one client's sake (`ssh-add -s`)."""
+
+    public: PublicKey
+    label: str
+    sign: Callable[[Mechanism, Input], bytes]  # as `Signs.sign`
+    release: Callable[[], None]  # it is not offered any more; with its last key a module goes
+
+
+ModuleLoader = Callable[[str, Secret], Sequence[Provided]]
+"""Loads the module at a path and logs in with a PIN, which may be empty; gives its keys.
+
+Raises `PolicyForbids`, `PinIncorrect`, `StoreFailed`, ..."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms the keys of a module are offered."""
+
+    lifetime: float | None = None  # seconds
+    certificates: tuple[bytes, ...] = ()  # blobs; each goes with the key that it was made for
+    certificates_only: bool = False
+
+
+class Offers(ABC):
+    """Keys that are held elsewhere, offered among those that were handed over."""
+
+    @abstractmethod
+    def offer(self, module: str, provided: Sequence[Provided], terms: Terms, policy: Policy) -> int:
+        """How many were not there before; those that were stay as they are, terms and all."""
+
+    @abstractmethod
+    def stop_offering(self, module: str) -> int:
+        """How many keys of that module were offered."""
 
 
 class Exports(ABC):

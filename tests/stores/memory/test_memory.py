@@ -4,6 +4,7 @@ import gc
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.wire.ssh import samples
@@ -16,7 +17,7 @@ from keyholm.core.store import Handover
 from keyholm.stores.memory import store as memory
 from keyholm.stores.memory.store import MemoryStore
 from keyholm.stores.software import keys as software
-from keyholm.stores.software.shield import Shield
+from keyholm.stores.software.shield import Shield, Shielded
 from keyholm.testing.fakes import Clock
 from keyholm.wire.ssh import keys
 from keyholm.wire.ssh.private_keys import (
@@ -126,15 +127,20 @@ def test_the_clock_goes_on_while_the_machine_sleeps() -> None:
     assert memory.boot_seconds() == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME), abs=1)
 
 
+class Untouched(dict[str, Any]):
+    def get(self, name: str, default: object = None) -> Any:
+        raise AssertionError(f"{name} was looked at")
+
+
 def test_a_listing_looks_at_no_key_that_has_not_expired(house: House) -> None:
     """10,000 keys with a lifetime: a sweep over them would cost milliseconds a request."""
-    for each in many_keys(1_000):
-        house.token.import_key(each, Handover("one of many", lifetime=1e9), OPEN)
-    begun = time.perf_counter()
-    for _ in range(1_000):
+    for each in many_keys(100):
+        house.token.import_key(each, Handover("one of many", lifetime=10), OPEN)
+    house.token._held = Untouched(house.token._held)
+    house.store.tokens()
+    house.clock.advance(11)
+    with pytest.raises(AssertionError, match="was looked at"):
         house.store.tokens()
-
-    assert (time.perf_counter() - begun) / 1_000 < 20e-6
 
 
 # --- certificates --------------------------------------------------------------------
@@ -218,16 +224,14 @@ def test_ten_thousand_keys_cost_little(house: House) -> None:
     private = many_keys(10_000)
     gc.collect()
     before = resident()
-    begun = time.perf_counter()
     for number, each in enumerate(private):
         house.token.import_key(each, Handover(f"key {number}"), OPEN)
-    seconds = time.perf_counter() - begun
     size = resident() - before
 
     assert len(house.token.keys()) == 10_000
     assert size / 10_000 < 4096
-    assert seconds / 10_000 < 1e-3  # 60 µs on a quiet machine
-    assert not any(held.private.is_hot for held in house.token._held.values())
+    sources = [held.source for held in house.token._held.values()]
+    assert not any(isinstance(source, Shielded) and source.is_hot for source in sources)
 
 
 def test_clearing_forgets_everything(house: House) -> None:

@@ -1,22 +1,29 @@
 """What `ssh-add` asks for with a key: constraints, made into a policy or refused."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, TypeVar
 
 from keyholm.core.errors import (
+    AbilityMissing,
     BadCertificate,
     BadRequest,
     ConstraintUnsupported,
     PolicyForbids,
 )
 from keyholm.core.policy import Policy, from_constraints
-from keyholm.core.store import Handover
+from keyholm.core.secret import Secret
+from keyholm.core.store import Handover, Provided, Terms
 from keyholm.doors.ssh_agent.options import Options
 from keyholm.wire.codec import Malformed
-from keyholm.wire.ssh import certificates
+from keyholm.wire.ssh import certificates, keys
 from keyholm.wire.ssh import constraints as wire
-from keyholm.wire.ssh.agent import AddIdentity, AddIdentityConstrained
+from keyholm.wire.ssh.agent import (
+    AddIdentity,
+    AddIdentityConstrained,
+    AddSmartcardKey,
+    AddSmartcardKeyConstrained,
+)
 from keyholm.wire.ssh.patterns import match_pattern_list
 from keyholm.wire.ssh.private_keys import (
     Private,
@@ -28,6 +35,8 @@ from keyholm.wire.ssh.signatures import BadSignature
 
 INTERNAL: Final = "internal"
 Kind = TypeVar("Kind", bound=wire.Constraint)
+Constraints = Iterable[wire.Constraint]
+LoadRequest = AddSmartcardKey | AddSmartcardKeyConstrained
 Request = AddIdentity | AddIdentityConstrained
 
 
@@ -55,14 +64,73 @@ def handover_of(request: Request, options: Options, *, remote: bool) -> Handover
 def policy_of(request: Request, options: Options) -> Policy:
     if _only(wire.AssociatedCerts, request.constraints):
         raise ConstraintUnsupported("Associated certificates come with a PKCS#11 module only.")
-    uses = _only(wire.MaxSign, request.constraints)
-    destinations = _only(wire.RestrictDestination, request.constraints)
+    readable_only = options.restrict_websafe and _web(request.private, options)
+    return _policy_of(request.constraints, readable_only=readable_only)
+
+
+def _policy_of(constraints: Constraints, *, readable_only: bool = False) -> Policy:
+    uses = _only(wire.MaxSign, constraints)
     return from_constraints(
-        confirm=_only(wire.Confirm, request.constraints) is not None,
+        confirm=_only(wire.Confirm, constraints) is not None,
         max_uses=uses.count if uses else None,
-        destinations=destinations,
-        readable_only=options.restrict_websafe and _web(request.private, options),
+        destinations=_only(wire.RestrictDestination, constraints),
+        readable_only=readable_only,
     )
+
+
+# --- PKCS#11 modules -------------------------------------------------------------------
+
+
+def no_modules(path: str, pin: Secret) -> Sequence[Provided]:
+    raise AbilityMissing("This agent loads no PKCS#11 modules.")
+
+
+def module_terms_of(request: LoadRequest, options: Options) -> tuple[Terms, Policy]:
+    """What every key of the module is offered on."""
+    constraints = getattr(request, "constraints", ())
+    if _only(wire.SkProvider, constraints):
+        raise BadRequest("Only a FIDO key has a provider.")
+    lifetime = _only(wire.Lifetime, constraints)
+    associated = _only(wire.AssociatedCerts, constraints)
+    terms = Terms(
+        lifetime.seconds if lifetime else options.default_lifetime,
+        _certificates(associated.certs) if associated else (),
+        certificates_only=associated is not None and associated.certs_only,
+    )
+    return terms, _policy_of(constraints)
+
+
+def _certificates(blobs: Iterable[bytes]) -> tuple[bytes, ...]:
+    """Those of `blobs` that are certificates; a plain key among them means nothing (OpenSSH)."""
+    found = []
+    for blob in blobs:
+        if certificates.is_certificate(blob):
+            _check_certificate(blob)
+            found.append(blob)
+        else:
+            _check_key(blob)
+    return tuple(found)
+
+
+def _check_key(blob: bytes) -> None:
+    try:
+        keys.decode(blob)
+    except Malformed as error:
+        raise BadCertificate(f"This is neither a certificate nor a key: {error}.") from error
+
+
+def allowed_path(given: str, options: Options) -> str:
+    """The real path of a library that a client names."""
+    try:
+        path = os.path.realpath(given, strict=True)
+    except (OSError, ValueError) as error:
+        raise BadRequest(f"There is no library {given!r}.") from error
+    if not match_pattern_list(path, options.providers):
+        raise PolicyForbids(
+            f"{path} is not in the list of allowed providers.",
+            remedy="Add a pattern for it (`keyholm-agent -P`, or agent.providers).",
+        )
+    return path
 
 
 def _check_certificate(blob: bytes) -> None:
@@ -73,9 +141,7 @@ def _check_certificate(blob: bytes) -> None:
         raise BadCertificate(f"The certificate is not good: {error}.") from error
 
 
-def _provider(
-    constraints: Iterable[wire.Constraint], private: Private, options: Options, *, remote: bool
-) -> str:
+def _provider(constraints: Constraints, private: Private, options: Options, *, remote: bool) -> str:
     given = _only(wire.SkProvider, constraints)
     is_sk = isinstance(private, PrivateSkEd25519 | PrivateSkEcdsa)
     if given is None:
@@ -86,16 +152,7 @@ def _provider(
         return INTERNAL
     if remote and not options.remote_providers:
         raise PolicyForbids("A forwarded client cannot have a provider loaded.")
-    try:
-        path = os.path.realpath(given.provider, strict=True)
-    except OSError as error:
-        raise BadRequest(f"The provider {given.provider!r} is not there.") from error
-    if not match_pattern_list(path, options.providers):
-        raise PolicyForbids(
-            f"{path} is not in the list of allowed providers.",
-            remedy="Start the agent with `-P` and a pattern that it matches.",
-        )
-    return path
+    return allowed_path(given.provider, options)
 
 
 def _web(private: Private, options: Options) -> bool:
@@ -108,5 +165,5 @@ def _web(private: Private, options: Options) -> bool:
     return not match_pattern_list(application, options.websafe)
 
 
-def _only(kind: type[Kind], constraints: Iterable[wire.Constraint]) -> Kind | None:
+def _only(kind: type[Kind], constraints: Constraints) -> Kind | None:
     return next((found for found in constraints if isinstance(found, kind)), None)

@@ -1,5 +1,6 @@
 """The ssh-agent door: frames of one connection in, answers out (RFC 9987, PROTOCOL.agent)."""
 
+import os
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -7,7 +8,15 @@ from functools import partial
 from socket import socket
 from typing import Any, Final
 
-from keyholm.core.actions import CloseDoor, Destroy, ImportKey, LoadModule, OpenDoor, Withdraw
+from keyholm.core.actions import (
+    CloseDoor,
+    Destroy,
+    ImportKey,
+    LoadModule,
+    OpenDoor,
+    UnloadModule,
+    Withdraw,
+)
 from keyholm.core.caller import Caller, Door, Peer, Process, Via
 from keyholm.core.destination import Binding
 from keyholm.core.errors import (
@@ -16,17 +25,25 @@ from keyholm.core.errors import (
     KeyholmError,
     KeyNotFound,
     LimitExceeded,
+    PolicyForbids,
     name_in,
 )
 from keyholm.core.gate import Gate
 from keyholm.core.mechanisms import Message
 from keyholm.core.model import Key
 from keyholm.core.secret import Secret
-from keyholm.core.store import Token
+from keyholm.core.store import ModuleLoader, Token
 from keyholm.core.visibility import Visibility
 from keyholm.doors.serving import Connection
 from keyholm.doors.ssh_agent import mechanisms
-from keyholm.doors.ssh_agent.adding import handover_of, policy_of
+from keyholm.doors.ssh_agent.adding import (
+    LoadRequest,
+    allowed_path,
+    handover_of,
+    module_terms_of,
+    no_modules,
+    policy_of,
+)
 from keyholm.doors.ssh_agent.errors import EXTENSION_FAILURES, FAILURES, Refusals
 from keyholm.doors.ssh_agent.listing import Listing
 from keyholm.doors.ssh_agent.lock import DoorLock
@@ -63,6 +80,7 @@ class AgentDoor:
     lock: DoorLock = field(default_factory=DoorLock)
     withdrawn: set[str] = field(default_factory=set)
     visibility: Visibility = field(default_factory=Visibility)
+    load: ModuleLoader = no_modules
 
     def __post_init__(self) -> None:
         self.listing = Listing(self.gate, self.withdrawn, self.visibility)
@@ -224,12 +242,27 @@ class AgentDoor:
         caller.memory.clear()  # what was decided before, was decided for another connection
         return SUCCESS
 
-    def load_module(self, caller: Caller, request: agent.AddSmartcardKey) -> bytes:
-        self.gate.manage(caller, LoadModule(request.provider))
+    # --- PKCS#11 modules ---------------------------------------------------------------
+
+    def load_module(self, caller: Caller, request: LoadRequest) -> bytes:
+        remotely = self.options.remote_providers
+        if _remote(caller) and not remotely:
+            raise PolicyForbids("A forwarded client cannot have a module loaded.")
+        path = allowed_path(request.provider, self.options)
+        terms, policy = module_terms_of(request, self.options)
+        with Secret.of(request.pin) as pin:
+            self.gate.manage(
+                caller, LoadModule(self.memory, self.load, path, pin, terms, policy, remotely)
+            )
         return SUCCESS
 
     def unload_module(self, caller: Caller, request: agent.RemoveSmartcardKey) -> bytes:
         """A module that is not loaded is gone already (OpenSSH 10.5)."""
+        try:
+            path = os.path.realpath(request.provider)
+        except ValueError:
+            return SUCCESS  # a NUL is in no path
+        self.gate.manage(caller, UnloadModule(self.memory, path))
         return SUCCESS
 
 

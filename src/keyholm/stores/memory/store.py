@@ -1,7 +1,8 @@
 """The memory store: keys that `ssh-add` hands over, until the daemon ends.
 
 Adding a key again replaces it, its comment and its constraints, and keeps its place in
-the list, as OpenSSH's agent does. Lifetimes run on a clock that goes on while the machine
+the list, as OpenSSH's agent does; but a key of a PKCS#11 module (`ssh-add -s`) that is there
+already stays as it is. Lifetimes run on a clock that goes on while the machine
 sleeps; what has expired is dropped before each listing and use, without a look at others.
 """
 
@@ -9,11 +10,12 @@ import heapq
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 from keyholm.core.errors import BadCertificate, KeyNotFound
 from keyholm.core.mechanisms import Input, Mechanism
@@ -27,15 +29,18 @@ from keyholm.core.store import (
     Handover,
     Imports,
     Listener,
+    Offers,
+    Provided,
     Signs,
+    Terms,
 )
 from keyholm.stores.software import keys as software
 from keyholm.stores.software import security_keys
 from keyholm.stores.software.security_keys import SkSign
-from keyholm.stores.software.shield import Shield, Shielded
+from keyholm.stores.software.shield import Shield
 from keyholm.wire.codec import Malformed
 from keyholm.wire.ssh import certificates, keys
-from keyholm.wire.ssh.keys import SkEcdsa, SkEd25519
+from keyholm.wire.ssh.keys import PublicKey, SkEcdsa, SkEd25519
 from keyholm.wire.ssh.private_keys import Private, PrivateWithCertificate
 
 NAME: Final = "memory"
@@ -46,17 +51,47 @@ def boot_seconds() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+class _Source(Protocol):
+    """What signs with a key: a sealed private half, a FIDO device, a module."""
+
+    def sign(self, mechanism: Mechanism, data: Input) -> bytes: ...
+    def close(self) -> None: ...
+
+
+class _OfModule:
+    """A key of a module, which may be offered plain and with certificates."""
+
+    def __init__(self, provided: Provided) -> None:
+        self._provided = provided
+        self._lock = threading.Lock()
+        self._identities = 0
+
+    def offered(self) -> "_OfModule":
+        self._identities += 1
+        return self
+
+    def sign(self, mechanism: Mechanism, data: Input) -> bytes:
+        return self._provided.sign(mechanism, data)
+
+    def close(self) -> None:
+        """One of its identities is not offered any more."""
+        with self._lock:
+            self._identities -= 1
+            is_last = not self._identities
+        if is_last:
+            self._provided.release()
+
+
 @dataclass(slots=True)
 class _Held:
     key: Key
-    private: Shielded
+    source: _Source
     policy: Policy
-    provider: str
     expires: float | None
-    by_device: bool
+    module: str = ""  # the path of the PKCS#11 module that it is in
 
 
-class MemoryToken(Signs, Imports, Destroys, Describes):
+class MemoryToken(Signs, Imports, Destroys, Describes, Offers):
     """The one token of the store."""
 
     store = NAME
@@ -90,9 +125,7 @@ class MemoryToken(Signs, Imports, Destroys, Describes):
         if held is None or (held.expires is not None and held.expires <= self._clock()):
             self.expire()
             raise _gone(key)
-        if held.by_device:
-            return security_keys.sign(held.private, held.provider, mechanism, data, self._sk_sign)
-        return held.private.sign(mechanism, data)
+        return held.source.sign(mechanism, data)
 
     # --- management --------------------------------------------------------------------
 
@@ -100,47 +133,92 @@ class MemoryToken(Signs, Imports, Destroys, Describes):
         if isinstance(private, PrivateWithCertificate):
             private = private.private
         software.check(private)
-        key = self._described(private, new)
-        expires = None if new.lifetime is None else self._clock() + new.lifetime
-        by_device = isinstance(private.public, SkEd25519 | SkEcdsa)
+        key = self._described(private.public, new.label, new.certificate)
         sealed = self._shield.seal(private)
-        held = _Held(key, sealed, policy, new.provider, expires, by_device)
-        name = key.place.object
+        source: _Source = sealed
+        if isinstance(private.public, SkEd25519 | SkEcdsa):
+            source = security_keys.ByDevice(sealed, new.provider, self._sk_sign)
         with self._lock:
-            before = self._held.get(name)
-            self._held[name] = held  # an old entry keeps its place
-            if expires is not None:
-                heapq.heappush(self._expiries, (expires, next(self._order), name))
+            before = self._held.get(key.place.object)
+            self._hold(_Held(key, source, policy, self._end(new.lifetime)))
         if before is not None:
-            before.private.close()
+            before.source.close()
         self._changed()
         return key
 
-    def _described(self, private: Private, new: Handover) -> Key:
-        public = private.public
+    def _end(self, lifetime: float | None) -> float | None:
+        return None if lifetime is None else self._clock() + lifetime
+
+    def _hold(self, held: _Held) -> None:
+        """With the lock. What was there before keeps its place in the list."""
+        name = held.key.place.object
+        self._held[name] = held
+        if held.expires is not None:
+            heapq.heappush(self._expiries, (held.expires, next(self._order), name))
+
+    def _described(self, public: PublicKey, label: str, certificate: bytes = b"") -> Key:
         blob = keys.encode(public)
-        if new.certificate:
-            _check_certificate(new.certificate, blob)
+        if certificate:
+            _check_certificate(certificate, blob)
         application = getattr(public, "application", b"")
         return Key(
             KeyId(keys.key_id(public)),
-            Place(NAME, self.name, keys.fingerprint(new.certificate or blob)),
+            Place(NAME, self.name, keys.fingerprint(certificate or blob)),
             public,
             blob,
-            new.label,
+            label,
             Origin.HANDED_OVER,
-            certificate=new.certificate,
+            certificate=certificate,
             application=application.decode("utf-8", "replace"),
             facts=_NO_FACTS,
         )
+
+    def offer(self, module: str, provided: Sequence[Provided], terms: Terms, policy: Policy) -> int:
+        expires, added = self._end(terms.lifetime), 0
+        for each in provided:
+            source = _OfModule(each)
+            with self._lock:
+                new = [
+                    key
+                    for key in self._identities(each, terms)
+                    if key.place.object not in self._held
+                ]
+                for key in new:
+                    self._hold(_Held(key, source.offered(), policy, expires, module))
+            added += len(new)
+            if not new:
+                each.release()
+        if added:
+            self._changed()
+        return added
+
+    def _identities(self, provided: Provided, terms: Terms) -> Iterator[Key]:
+        if not terms.certificates_only:
+            yield self._described(provided.public, provided.label)
+        for certificate in terms.certificates:
+            # As OpenSSH: what was made for another key, or is no certificate, goes with none.
+            with suppress(BadCertificate):
+                yield self._described(provided.public, provided.label, certificate)
+
+    def stop_offering(self, module: str) -> int:
+        with self._lock:
+            names = [name for name, held in self._held.items() if held.module == module]
+            dropped = [self._held.pop(name) for name in names]
+        return self._dropped(dropped)
+
+    def _dropped(self, dropped: Sequence[_Held]) -> int:
+        for held in dropped:
+            held.source.close()
+        if dropped:
+            self._changed()
+        return len(dropped)
 
     def destroy(self, key: Key) -> None:
         with self._lock:
             held = self._held.pop(key.place.object, None)
         if held is None:
             raise _gone(key)
-        held.private.close()
-        self._changed()
+        self._dropped([held])
 
     def rename(self, key: Key, label: str) -> Key:
         return self._change(key, lambda held: replace(held, key=replace(held.key, label=label)))
@@ -179,20 +257,13 @@ class MemoryToken(Signs, Imports, Destroys, Describes):
                 # A key that was added again has another time, or none.
                 if held is not None and held.expires == expires:
                     dropped.append(self._held.pop(name))
-        for held in dropped:
-            held.private.close()
-        if dropped:
-            self._changed()
+        self._dropped(dropped)
 
     def clear(self) -> int:
         with self._lock:
             dropped, self._held = list(self._held.values()), {}
             self._expiries.clear()
-        for held in dropped:
-            held.private.close()
-        if dropped:
-            self._changed()
-        return len(dropped)
+        return self._dropped(dropped)
 
     def _changed(self) -> None:
         self._tell(Event(NAME, self.name, Change.KEYS_CHANGED))

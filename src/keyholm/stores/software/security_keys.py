@@ -1,6 +1,7 @@
 """FIDO keys: what they need is kept as a software key is, but the authenticator signs."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from keyholm.core.errors import MechanismUnsupported, StoreFailed
 from keyholm.core.mechanisms import Input, Mechanism, Message, SecurityKey, spelling
@@ -16,6 +17,21 @@ def no_helper(private: PrivateSkEd25519 | PrivateSkEcdsa, provider: str, data: b
         "FIDO keys cannot be used: there is no ssh-sk-helper.",
         remedy="Install OpenSSH's client package.",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ByDevice:
+    """A FIDO key as the memory store holds it."""
+
+    private: Shielded
+    provider: str
+    sk_sign: SkSign
+
+    def sign(self, mechanism: Mechanism, data: Input) -> bytes:
+        return sign(self.private, self.provider, mechanism, data, self.sk_sign)
+
+    def close(self) -> None:
+        self.private.close()
 
 
 def sign(
