@@ -37,6 +37,11 @@ VIOLATIONS = {
         "import keyholm.stores.disk",
         "keyholm.stores.software -> keyholm.stores.disk",
     ),
+    "the words of PKCS#11 use a door": (
+        "cryptoki/__init__.py",
+        "import keyholm.doors.pkcs11",
+        "keyholm.cryptoki -> keyholm.doors.pkcs11",
+    ),
     "the core uses a door": (
         "core/errors.py",
         "import keyholm.doors",

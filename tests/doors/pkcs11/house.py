@@ -33,7 +33,7 @@ from keyholm.core.model import (
     SecretKey,
     SecretType,
 )
-from keyholm.doors.pkcs11.forms import FORMS
+from keyholm.cryptoki.forms import FORMS
 from keyholm.doors.pkcs11.objects import Shown, shown
 from keyholm.wire.pkcs11.constants import CKA, CKK
 from keyholm.wire.ssh import keys

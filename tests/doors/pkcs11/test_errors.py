@@ -4,7 +4,8 @@ import pytest
 
 from keyholm.core.errors import DataInvalid, DataLengthInvalid, KeyholmError, leaves
 from keyholm.core.mechanisms import Verb
-from keyholm.doors.pkcs11.errors import CODES, Wrong, code
+from keyholm.cryptoki.wrong import Wrong
+from keyholm.doors.pkcs11.errors import CODES, code
 from keyholm.wire.pkcs11.constants import CKR
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.doors.pkcs11.test_mechanisms import GOOD, LEGACY
+from tests.cryptoki.test_mechanisms import GOOD, LEGACY
 from tests.stores.cheap import disk_store
 
 from keyholm.core import actions
@@ -20,8 +20,8 @@ from keyholm.core.policy import OPEN
 from keyholm.core.secret import Secret
 from keyholm.core.session import Logins, Role
 from keyholm.core.store import NewPins
+from keyholm.cryptoki.mechanisms import ROWS, Chosen, chosen, hasher
 from keyholm.doors.pkcs11 import making
-from keyholm.doors.pkcs11.mechanisms import ROWS, Chosen, chosen, hasher
 from keyholm.doors.pkcs11.objects import Shown, shown
 from keyholm.testing.fakes import Clock, ListTrail, ScriptedPrompters, gate_over
 from keyholm.wire import der

@@ -17,7 +17,7 @@ from keyholm.core.caller import Peer
 from keyholm.core.errors import LimitExceeded
 from keyholm.core.session import Logins
 from keyholm.core.store import Token
-from keyholm.doors.pkcs11.errors import Wrong
+from keyholm.cryptoki.wrong import Wrong
 from keyholm.doors.pkcs11.objects import Shown
 from keyholm.doors.pkcs11.running import Active, Digesting, Hasher, Kind, Message
 from keyholm.wire.pkcs11.constants import CKO, CKR

@@ -13,10 +13,10 @@ from keyholm.core.model import Key
 from keyholm.core.session import Role
 from keyholm.core.store import HasPins, Token
 from keyholm.core.visibility import Visibility
-from keyholm.doors.pkcs11 import mechanisms
+from keyholm.cryptoki import mechanisms
+from keyholm.cryptoki.mechanisms import Chosen
+from keyholm.cryptoki.wrong import Wrong
 from keyholm.doors.pkcs11.application import Application, Session
-from keyholm.doors.pkcs11.errors import Wrong
-from keyholm.doors.pkcs11.mechanisms import Chosen
 from keyholm.doors.pkcs11.objects import Shown
 from keyholm.doors.pkcs11.slots import Slots
 from keyholm.wire.pkcs11.constants import CKA, CKO, CKR

@@ -1,4 +1,4 @@
-"""What PKCS#11 calls each failure, and what only PKCS#11 can get wrong.
+"""What PKCS#11 calls each failure.
 
 The sentence and its remedy travel beside the code to our own module (`uzz`); stock clients get
 the code alone, and `keyholm why` has the rest.
@@ -11,15 +11,6 @@ from keyholm.core import errors
 from keyholm.core.errors import KeyholmError, name_in
 from keyholm.core.mechanisms import Verb
 from keyholm.wire.pkcs11.constants import CKR
-
-
-class Wrong(Exception):
-    """A call that PKCS#11 does not allow: a handle, a state, a template."""
-
-    def __init__(self, code: int, what: str = "", *, remedy: str = "") -> None:
-        super().__init__(what or CKR.name(code))
-        self.code, self.what, self.remedy = code, what, remedy
-
 
 CODES: Final[Mapping[type[KeyholmError], int]] = {
     KeyholmError: CKR.GENERAL_ERROR,

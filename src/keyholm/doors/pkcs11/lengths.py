@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from keyholm.core import mechanisms as core
 from keyholm.core.mechanisms import Mechanism, Verb
-from keyholm.doors.pkcs11.forms import Form
+from keyholm.cryptoki.forms import Form
 from keyholm.doors.pkcs11.objects import Shown
 from keyholm.wire.pkcs11.constants import CKA, CKK, CKP
 

@@ -17,8 +17,8 @@ from keyholm.core.certificates import Held
 from keyholm.core.model import Attributes, Key, Kind, Object, Origin, SecretType, Value
 from keyholm.core.naming import cka_id, label_of
 from keyholm.core.store import Token
-from keyholm.doors.pkcs11 import forms
-from keyholm.doors.pkcs11.forms import Form
+from keyholm.cryptoki import forms
+from keyholm.cryptoki.forms import Form
 from keyholm.wire import x509
 from keyholm.wire.codec import Malformed
 from keyholm.wire.pkcs11.constants import CK, CKA, CKC, CKK, CKM, CKO, CKP

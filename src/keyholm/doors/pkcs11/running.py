@@ -7,8 +7,8 @@ from typing import Final, Protocol
 from keyholm.core.errors import LimitExceeded
 from keyholm.core.mechanisms import Mechanism, Verb
 from keyholm.core.operation import Operation
-from keyholm.doors.pkcs11.errors import Wrong
-from keyholm.doors.pkcs11.mechanisms import Chosen, Row
+from keyholm.cryptoki.mechanisms import Chosen, Row
+from keyholm.cryptoki.wrong import Wrong
 from keyholm.doors.pkcs11.objects import Shown
 from keyholm.wire.pkcs11.constants import CKR
 from keyholm.wire.pkcs11.messages import NO_BYTES

@@ -15,10 +15,10 @@ from keyholm.core.caller import Caller, Door, Peer, Process
 from keyholm.core.errors import KeyholmError
 from keyholm.core.gate import Gate
 from keyholm.core.visibility import Visibility
+from keyholm.cryptoki.wrong import Wrong
 from keyholm.doors.pkcs11 import errors
 from keyholm.doors.pkcs11.application import Application, Applications
 from keyholm.doors.pkcs11.client import Client
-from keyholm.doors.pkcs11.errors import Wrong
 from keyholm.doors.pkcs11.handlers import HANDLERS, VERBS
 from keyholm.doors.pkcs11.slots import Slots
 from keyholm.doors.pkcs11.view import Views

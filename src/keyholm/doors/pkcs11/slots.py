@@ -14,7 +14,7 @@ from keyholm.core.gate import Gate
 from keyholm.core.naming import LIBRARY_VERSION, MANUFACTURER, serial
 from keyholm.core.session import Role
 from keyholm.core.store import Change, Event, HasPins, PinState, Token, Unlocks
-from keyholm.doors.pkcs11.errors import Wrong
+from keyholm.cryptoki.wrong import Wrong
 from keyholm.wire.pkcs11.constants import CK, CKF, CKR
 
 FREE: Final = 0xFFFF  # the slot for a new token

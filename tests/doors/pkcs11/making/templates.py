@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 from hypothesis import strategies as st
 
-from keyholm.doors.pkcs11.errors import Wrong
+from keyholm.cryptoki.wrong import Wrong
 from keyholm.wire.pkcs11.attributes import KINDS, Attribute, Kind, Template
 from keyholm.wire.pkcs11.constants import CKA, CKK, CKO, CKR
 

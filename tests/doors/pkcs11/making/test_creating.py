@@ -26,8 +26,8 @@ from tests.doors.pkcs11.making.test_private_keys import template as private_temp
 
 from keyholm.core.model import Kind, NewObject, SecretKey, SecretType
 from keyholm.core.secret import Secret
+from keyholm.cryptoki.forms import number
 from keyholm.doors.pkcs11 import making
-from keyholm.doors.pkcs11.forms import number
 from keyholm.wire import der, x509
 from keyholm.wire.pkcs11.attributes import Attribute, Template
 from keyholm.wire.pkcs11.constants import CKA, CKC, CKK, CKM, CKO, CKP

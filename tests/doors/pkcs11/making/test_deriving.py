@@ -21,8 +21,8 @@ from tests.doors.pkcs11.making.templates import (
 
 from keyholm.core.model import Attributes, Kind, NewObject, SecretKey, SecretType
 from keyholm.core.secret import Secret
+from keyholm.cryptoki.mechanisms import Chosen, chosen
 from keyholm.doors.pkcs11 import making
-from keyholm.doors.pkcs11.mechanisms import Chosen, chosen
 from keyholm.doors.pkcs11.objects import Shown, shown
 from keyholm.wire.pkcs11 import parameters
 from keyholm.wire.pkcs11.attributes import Attribute, Template

@@ -26,8 +26,8 @@ from keyholm.core.model import (
     SecretKey,
     SecretType,
 )
+from keyholm.cryptoki.mechanisms import ROWS
 from keyholm.doors.pkcs11 import making
-from keyholm.doors.pkcs11.mechanisms import ROWS
 from keyholm.wire import der
 from keyholm.wire.pkcs11.attributes import Attribute, Template
 from keyholm.wire.pkcs11.constants import CKA, CKF, CKK, CKM, CKO, CKP, CKR

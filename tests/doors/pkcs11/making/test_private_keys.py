@@ -27,8 +27,8 @@ from tests.doors.pkcs11.making.templates import (
 
 from keyholm.core.model import NewObject
 from keyholm.core.secret import Secret
+from keyholm.cryptoki.forms import form_of_spki, number
 from keyholm.doors.pkcs11 import making
-from keyholm.doors.pkcs11.forms import form_of_spki, number
 from keyholm.doors.pkcs11.making import private_keys
 from keyholm.wire.pkcs11.attributes import Template, Value
 from keyholm.wire.pkcs11.constants import CKA, CKO

@@ -4,9 +4,9 @@ import os
 from typing import Final
 
 from keyholm.core.errors import LimitExceeded
-from keyholm.doors.pkcs11 import mechanisms
+from keyholm.cryptoki import mechanisms
+from keyholm.cryptoki.wrong import Wrong
 from keyholm.doors.pkcs11.client import Client, key_of
-from keyholm.doors.pkcs11.errors import Wrong
 from keyholm.doors.pkcs11.objects import SECRET
 from keyholm.doors.pkcs11.running import Hasher, fits, refuse_parts
 from keyholm.wire.pkcs11.constants import CKA, CKF, CKO, CKR

@@ -4,9 +4,10 @@ from keyholm.core import actions, naming
 from keyholm.core.secret import Secret
 from keyholm.core.session import Role
 from keyholm.core.store import HasPins, NewPins
-from keyholm.doors.pkcs11 import mechanisms, slots
+from keyholm.cryptoki import mechanisms
+from keyholm.cryptoki.wrong import Wrong
+from keyholm.doors.pkcs11 import slots
 from keyholm.doors.pkcs11.client import Client, is_legacy
-from keyholm.doors.pkcs11.errors import Wrong
 from keyholm.wire.pkcs11.constants import CKF, CKR
 from keyholm.wire.pkcs11.messages import fit_ulongs
 

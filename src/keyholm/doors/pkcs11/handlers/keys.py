@@ -4,10 +4,11 @@ from keyholm.core import actions
 from keyholm.core.errors import DataInvalid
 from keyholm.core.model import Key, NewKey
 from keyholm.core.policy import OPEN
-from keyholm.doors.pkcs11 import lengths, making, mechanisms
+from keyholm.cryptoki import mechanisms
+from keyholm.cryptoki.wrong import Wrong
+from keyholm.doors.pkcs11 import lengths, making
 from keyholm.doors.pkcs11.application import Session
 from keyholm.doors.pkcs11.client import Client, is_legacy, key_of, mechanism_for
-from keyholm.doors.pkcs11.errors import Wrong
 from keyholm.doors.pkcs11.handlers.objects import check_writable, keep, secret_of
 from keyholm.doors.pkcs11.objects import Shown
 from keyholm.doors.pkcs11.running import core_of, fits

@@ -13,11 +13,11 @@ import msgspec
 from keyholm.core.gate import Use
 from keyholm.core.mechanisms import AesCcm, AesGcm, ChaCha20Poly1305, Mechanism, Verb
 from keyholm.core.operation import Operation
-from keyholm.doors.pkcs11 import mechanisms
+from keyholm.cryptoki import mechanisms
+from keyholm.cryptoki.mechanisms import Row
+from keyholm.cryptoki.wrong import Wrong
 from keyholm.doors.pkcs11.client import Client, is_legacy, key_of
-from keyholm.doors.pkcs11.errors import Wrong
 from keyholm.doors.pkcs11.handlers import using
-from keyholm.doors.pkcs11.mechanisms import Row
 from keyholm.doors.pkcs11.objects import Shown
 from keyholm.doors.pkcs11.running import Kind, Message, fits
 from keyholm.wire.codec import Malformed

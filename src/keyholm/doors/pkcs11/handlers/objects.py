@@ -9,10 +9,10 @@ from keyholm.core.errors import LimitExceeded
 from keyholm.core.model import Key, Kind, NewObject, Object
 from keyholm.core.policy import OPEN
 from keyholm.core.session import Role
+from keyholm.cryptoki.wrong import Wrong
 from keyholm.doors.pkcs11 import making, objects
 from keyholm.doors.pkcs11.application import MAX_SESSION_OBJECTS, Session
 from keyholm.doors.pkcs11.client import Client, key_of
-from keyholm.doors.pkcs11.errors import Wrong
 from keyholm.doors.pkcs11.objects import INVALID, SECRET, SENSITIVE, Shown, Told, Untold
 from keyholm.doors.pkcs11.view import matches
 from keyholm.wire.pkcs11.attributes import Attribute, Template, Value, Wanted

@@ -4,9 +4,9 @@ operations, which is never given out."""
 from typing import Final
 
 from keyholm.core.errors import SignatureInvalid
+from keyholm.cryptoki.wrong import Wrong
 from keyholm.doors.pkcs11 import lengths
 from keyholm.doors.pkcs11.client import Client
-from keyholm.doors.pkcs11.errors import Wrong
 from keyholm.doors.pkcs11.objects import Shown
 from keyholm.doors.pkcs11.running import Kind, fits
 from keyholm.wire.pkcs11.constants import CKA, CKM, CKR

@@ -4,9 +4,9 @@ from keyholm.core import actions
 from keyholm.core.secret import Secret
 from keyholm.core.session import Role
 from keyholm.core.store import HasPins, Token, Unlocks
+from keyholm.cryptoki.wrong import Wrong
 from keyholm.doors.pkcs11.application import Session
 from keyholm.doors.pkcs11.client import Client
-from keyholm.doors.pkcs11.errors import Wrong
 from keyholm.doors.pkcs11.running import Kind
 from keyholm.wire.pkcs11.constants import CKF, CKR, CKS, CKU
 

@@ -15,12 +15,12 @@ from keyholm.core.mechanisms import Verb
 from keyholm.core.model import Key
 from keyholm.core.model import Kind as ObjectKind
 from keyholm.core.operation import Operation
+from keyholm.cryptoki.mechanisms import Chosen
+from keyholm.cryptoki.wrong import Wrong
 from keyholm.doors.pkcs11 import lengths
 from keyholm.doors.pkcs11.application import Session
 from keyholm.doors.pkcs11.client import Checked, Client, key_of, mechanism_for
-from keyholm.doors.pkcs11.errors import Wrong
 from keyholm.doors.pkcs11.handlers import digesting
-from keyholm.doors.pkcs11.mechanisms import Chosen
 from keyholm.doors.pkcs11.objects import Shown
 from keyholm.doors.pkcs11.running import VERBS, Active, Kind, core_of, fits, refuse_parts
 from keyholm.wire.pkcs11.constants import CK, CKA, CKF, CKR

@@ -5,8 +5,8 @@ from typing import Final
 from keyholm.core.caller import Caller
 from keyholm.core.gate import Gate
 from keyholm.core.model import Attributes, Kind, NewObject, Value
-from keyholm.doors.pkcs11.errors import Wrong
-from keyholm.doors.pkcs11.forms import spki_of
+from keyholm.cryptoki.forms import spki_of
+from keyholm.cryptoki.wrong import Wrong
 from keyholm.doors.pkcs11.making.given import Given, inconsistent
 from keyholm.doors.pkcs11.making.keeping import CHANGEABLE, OF_COPIES, ONE_WAY
 from keyholm.doors.pkcs11.objects import Shown, Untold

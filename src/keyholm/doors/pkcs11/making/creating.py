@@ -5,13 +5,13 @@ from typing import Final
 
 from keyholm.core.model import Kind, NewObject, SecretKey, Value
 from keyholm.core.secret import Secret
-from keyholm.doors.pkcs11 import forms
+from keyholm.cryptoki import forms
+from keyholm.cryptoki.points import plain_point
 from keyholm.doors.pkcs11.making import keeping
 from keyholm.doors.pkcs11.making.deriving import FROM_OUTSIDE, private_attributes
 from keyholm.doors.pkcs11.making.generating import TYPES, check_size, named_form, secret_attributes
 from keyholm.doors.pkcs11.making.given import Given, bad_value, incomplete, inconsistent
 from keyholm.doors.pkcs11.making.private_keys import pkcs8
-from keyholm.doors.pkcs11.points import plain_point
 from keyholm.wire import x509
 from keyholm.wire.codec import Malformed
 from keyholm.wire.pkcs11.attributes import Template

@@ -6,12 +6,12 @@ from typing import Final
 from keyholm.core.mechanisms import Ecdh, Hkdf, Kdf, Mechanism, MlKem
 from keyholm.core.model import Key, Kind, NewObject, Object, SecretKey, SecretType, Value
 from keyholm.core.secret import Secret
-from keyholm.doors.pkcs11 import forms
-from keyholm.doors.pkcs11.errors import Wrong
+from keyholm.cryptoki import forms
+from keyholm.cryptoki.mechanisms import Chosen
+from keyholm.cryptoki.wrong import Wrong
 from keyholm.doors.pkcs11.making import keeping
 from keyholm.doors.pkcs11.making.generating import TYPES, secret_attributes, secret_size
 from keyholm.doors.pkcs11.making.given import Given, bad_value, incomplete, inconsistent
-from keyholm.doors.pkcs11.mechanisms import Chosen
 from keyholm.doors.pkcs11.objects import Shown
 from keyholm.wire.pkcs11.attributes import Attribute, Template
 from keyholm.wire.pkcs11.constants import CKA, CKK, CKO, CKR

@@ -3,12 +3,12 @@
 from typing import Final
 
 from keyholm.core.model import Algorithm, KeyType, NewKey, RsaKey, SecretKey, SecretType, Value
-from keyholm.doors.pkcs11 import mechanisms
-from keyholm.doors.pkcs11.errors import Wrong
-from keyholm.doors.pkcs11.forms import Form, parameters_of
+from keyholm.cryptoki import mechanisms
+from keyholm.cryptoki.forms import Form, parameters_of
+from keyholm.cryptoki.mechanisms import ROWS
+from keyholm.cryptoki.wrong import Wrong
 from keyholm.doors.pkcs11.making import keeping
 from keyholm.doors.pkcs11.making.given import Given, bad_value, incomplete, inconsistent
-from keyholm.doors.pkcs11.mechanisms import ROWS
 from keyholm.wire.pkcs11.attributes import Template
 from keyholm.wire.pkcs11.constants import CKA, CKF, CKK, CKM, CKO, CKR
 from keyholm.wire.pkcs11.mechanisms import Mechanism

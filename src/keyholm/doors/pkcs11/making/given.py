@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable
 from typing import Final, NoReturn, cast
 
 from keyholm.core.model import Value
-from keyholm.doors.pkcs11.errors import Wrong
+from keyholm.cryptoki.wrong import Wrong
 from keyholm.wire.pkcs11 import attributes as wire
 from keyholm.wire.pkcs11.attributes import KINDS, Kind, Template
 from keyholm.wire.pkcs11.constants import CKA, CKR

@@ -3,7 +3,7 @@
 from typing import Final
 
 from keyholm.core.model import Value
-from keyholm.doors.pkcs11.errors import Wrong
+from keyholm.cryptoki.wrong import Wrong
 from keyholm.doors.pkcs11.making.given import Given
 from keyholm.wire.pkcs11.constants import CKA, CKO, CKR
 

@@ -12,8 +12,8 @@ from keyholm.core.caller import Caller
 from keyholm.core.gate import Gate
 from keyholm.core.model import Key
 from keyholm.core.secret import Secret
-from keyholm.doors.pkcs11.errors import Wrong
-from keyholm.doors.pkcs11.forms import RSA, Form, form_of
+from keyholm.cryptoki.forms import RSA, Form, form_of
+from keyholm.cryptoki.wrong import Wrong
 from keyholm.doors.pkcs11.making.generating import named_form
 from keyholm.doors.pkcs11.making.given import Given, bad_value, incomplete, inconsistent
 from keyholm.wire import der

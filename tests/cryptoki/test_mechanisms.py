@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from keyholm.core import mechanisms as core
 from keyholm.core.mechanisms import Digest, Hash, Kdf, Message, Opaque
-from keyholm.doors.pkcs11 import mechanisms
-from keyholm.doors.pkcs11.errors import Wrong
-from keyholm.doors.pkcs11.mechanisms import ROWS, Chosen, chosen, hasher, info, listed
-from keyholm.doors.pkcs11.parameters import HASH_SIZES
+from keyholm.cryptoki import mechanisms
+from keyholm.cryptoki.mechanisms import ROWS, Chosen, chosen, hasher, info, listed
+from keyholm.cryptoki.parameters import HASH_SIZES
+from keyholm.cryptoki.wrong import Wrong
 from keyholm.wire import der
 from keyholm.wire.pkcs11 import parameters
 from keyholm.wire.pkcs11.constants import CK, CKD, CKF, CKG, CKH, CKK, CKM, CKP, CKR, CKZ

@@ -17,9 +17,9 @@ from typing import Final, NamedTuple
 
 from keyholm.core import mechanisms as core
 from keyholm.core.mechanisms import Digest, Hash, Input, Mechanism, Message, Opaque
-from keyholm.doors.pkcs11 import parameters as made
-from keyholm.doors.pkcs11.errors import Wrong
-from keyholm.doors.pkcs11.parameters import DIGESTS, HASH_SIZES, NAMES, Make, constant
+from keyholm.cryptoki import parameters as made
+from keyholm.cryptoki.parameters import DIGESTS, HASH_SIZES, NAMES, Make, constant
+from keyholm.cryptoki.wrong import Wrong
 from keyholm.wire.pkcs11 import mechanisms as wire
 from keyholm.wire.pkcs11 import parameters as fields
 from keyholm.wire.pkcs11.constants import CKF, CKK, CKM, CKR

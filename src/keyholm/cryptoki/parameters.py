@@ -9,8 +9,8 @@ from typing import Any, Final, TypeVar
 
 from keyholm.core import mechanisms as core
 from keyholm.core.mechanisms import Hash, Kdf, Mechanism
-from keyholm.doors.pkcs11.errors import Wrong
-from keyholm.doors.pkcs11.points import plain_point
+from keyholm.cryptoki.points import plain_point
+from keyholm.cryptoki.wrong import Wrong
 from keyholm.wire.pkcs11 import parameters
 from keyholm.wire.pkcs11.constants import CK, CKD, CKF, CKG, CKH, CKM, CKP, CKR, CKZ
 from keyholm.wire.pkcs11.parameters import Parameter
