@@ -1,25 +1,21 @@
 """The configuration: one TOML file, every field with its meaning and its default.
 
-An unknown key is refused, with the nearest known one named, since a misspelt restriction
-would else be none. Nothing here needs the TOML parser until there is a file to read.
+`toml_files` reads it, and refuses what no field is called.
 """
 
 import os
 import re
-import stat
 from collections.abc import Mapping
 from enum import StrEnum, unique
 from pathlib import Path
-from stat import S_IWGRP, S_IWOTH
-from types import NoneType, UnionType
-from typing import Any, Final, get_args, get_origin, get_type_hints
+from typing import Any, Final, get_origin, get_type_hints
 
-from msgspec import Struct, ValidationError, convert, field
+from msgspec import Struct, field
 
 from keyholm.core.errors import BadConfiguration
 from keyholm.core.model import Kind
+from keyholm.daemon import toml_files
 
-LARGEST: Final = 1024 * 1024  # bytes of a file that is read at all
 REMEDY: Final = "`keyholm config check` reads the file again; docs/configuration.md has all keys."
 
 
@@ -200,91 +196,20 @@ def read(path: Path) -> Configuration:
 
     Raises `BadConfiguration`.
     """
-    try:
-        with path.open("rb") as file:
-            _check_owner(path, os.fstat(file.fileno()))
-            content = file.read(LARGEST + 1)
-    except (FileNotFoundError, NotADirectoryError):
+    text = toml_files.read(path, REMEDY)
+    if not text:
         return Configuration()
-    except OSError as error:
-        raise BadConfiguration(
-            f"{path} cannot be read: {error.strerror}.", remedy="Check its permissions."
-        ) from error
-    if not content:
-        return Configuration()
-    if len(content) > LARGEST:
-        raise BadConfiguration(f"{path} is larger than {LARGEST} bytes.", remedy=REMEDY)
     try:
-        return check(content.decode())
-    except UnicodeDecodeError as error:
-        raise BadConfiguration(f"{path} is not UTF-8.", remedy=REMEDY) from error
+        return check(text)
     except BadConfiguration as error:
         raise BadConfiguration(f"{path}: {error.what}", remedy=error.remedy) from error
 
 
-def _check_owner(path: Path, facts: os.stat_result) -> None:
-    """The file names programs to be started, so nobody else may have written it."""
-    strange = facts.st_uid not in (0, os.geteuid())
-    if stat.S_ISREG(facts.st_mode) and (strange or facts.st_mode & (S_IWGRP | S_IWOTH)):
-        whose = f"belongs to uid {facts.st_uid}" if strange else "can be written by others"
-        raise BadConfiguration(
-            f"{path} {whose}.", remedy="See what is in it, then `chown` it or `chmod go-w` it."
-        )
-
-
 def check(text: str) -> Configuration:
     """Raises `BadConfiguration`, with the path of the key that is wrong."""
-    # Some 10 ms of imports that a daemon without a configuration file is spared.
-    import tomllib
-
-    try:
-        document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise BadConfiguration(f"This is not TOML: {error}.", remedy=REMEDY) from error
-    _refuse_unknown(document, Configuration, "")
-    try:
-        configuration = convert(document, Configuration)
-    except ValidationError as error:
-        raise BadConfiguration(_sentence(str(error)), remedy=REMEDY) from error
+    configuration = toml_files.parse(text, Configuration, REMEDY)
     _check_values(configuration)
     return configuration
-
-
-def _sentence(error: str) -> str:
-    """msgspec says "Expected `int`, got `str` - at `$.trail.keep_mib`"."""
-    what, _, where = error.partition(" - at `$.")
-    return f"{where.rstrip('`')}: {what}." if where else f"{what}."
-
-
-def _refuse_unknown(document: Mapping[str, Any], kind: type, path: str) -> None:
-    hints = get_type_hints(kind)
-    known = list(hints)
-    for name, value in document.items():
-        where = f"{path}{name}"
-        if name not in hints:
-            from difflib import get_close_matches
-
-            nearest = get_close_matches(name, known, n=1, cutoff=0.5)
-            meant = f"Did you mean `{path}{nearest[0]}`? " if nearest else ""
-            raise BadConfiguration(f"There is no key `{where}`.", remedy=f"{meant}{REMEDY}")
-        if isinstance(value, Mapping):
-            _refuse_unknown_below(value, hints[name], f"{where}.")
-        elif isinstance(value, list) and get_origin(hints[name]) is tuple:
-            for number, each in enumerate(value):
-                if isinstance(each, Mapping):
-                    _refuse_unknown_below(each, get_args(hints[name])[0], f"{where}[{number}].")
-
-
-def _refuse_unknown_below(value: Mapping[str, Any], hint: Any, path: str) -> None:
-    if isinstance(hint, UnionType):  # a table that may be missing
-        hint = next(each for each in get_args(hint) if each is not NoneType)
-    if isinstance(hint, type) and issubclass(hint, Struct):
-        _refuse_unknown(value, hint, path)
-    elif get_origin(hint) is dict:
-        (_, inner) = get_args(hint)
-        for name, part in value.items():
-            if isinstance(part, Mapping):
-                _refuse_unknown_below(part, inner, f"{path}{name}.")
 
 
 def paths(kind: type = Configuration, above: str = "") -> tuple[str, ...]:
