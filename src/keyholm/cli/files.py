@@ -2,10 +2,10 @@
 
 import os
 import sys
-from contextlib import suppress
 from typing import Final
 
 from keyholm.core.errors import AlreadyExists, BadRequest, StoreFailed
+from keyholm.daemon import whole_files
 
 LARGEST_TEXT: Final = 64 * 1024
 PRIVATE: Final = 0o600
@@ -52,28 +52,4 @@ def write_new(path: str, content: bytes | bytearray, mode: int) -> None:
 
 def replace(path: str, content: str, mode: int) -> None:
     """Put `content` in the place of what `path` held, at once and whole."""
-    replace_bytes(path, content.encode(errors="surrogateescape"), mode)
-
-
-def replace_bytes(
-    path: str, content: bytes, mode: int, owner: tuple[int, int] | None = None
-) -> None:
-    """The same; `owner` is the uid and gid that the file shall have, if not ours."""
-    temporary = f"{path}.{os.getpid()}.new"
-    try:
-        # What lies there is of a run that was killed; or it was laid there for root to write to.
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        number = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        with os.fdopen(number, "wb") as file:
-            if owner is not None:
-                os.fchown(number, *owner)
-            os.fchmod(number, mode)
-            file.write(content)
-            file.flush()
-            os.fsync(number)
-        os.replace(temporary, path)
-    except OSError as error:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise StoreFailed(f"{path} cannot be written: {error.strerror}.") from error
+    whole_files.replace(path, content.encode(errors="surrogateescape"), mode)

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from keyholm.cli import files
 from keyholm.cli.registration.target import Edit
 from keyholm.core.errors import BadRequest, StoreFailed
+from keyholm.daemon import whole_files
 from keyholm.daemon.places import make_private
 
 FOLDER: Final = "enabled"
@@ -194,7 +195,7 @@ class Ledger:
         for change in changes:
             if done[change.path].was_changed and change.before is not None:
                 kept.append(change.path + SAVED)
-                files.replace_bytes(kept[-1], change.before, files.PRIVATE)
+                whole_files.replace(kept[-1], change.before, files.PRIVATE)
             write(change)
         for each in done.values():
             for folder in reversed(each.folders):
@@ -234,7 +235,7 @@ def write(change: Change) -> None:
             owner = _owner(change.path)
     except OSError as error:
         raise StoreFailed(f"{change.path} cannot be changed: {error.strerror}.") from error
-    files.replace_bytes(change.path, change.after, change.mode, owner)
+    whole_files.replace(change.path, change.after, change.mode, owner)
 
 
 def _make_folders(change: Change) -> tuple[int, int] | None:
