@@ -407,6 +407,35 @@ def test_what_was_allowed_a_key_is_asked_again_once_it_changes(house: House) -> 
         assert caught.value.code == CKR.KEY_FUNCTION_NOT_PERMITTED
 
 
+def test_a_session_object_that_was_changed_is_seen_as_it_is_now(house: House) -> None:
+    program = house.program()
+    session = program.open(writable=False)
+    data = ((CKA.CLASS, CKO.DATA), (CKA.LABEL, b"old"), (CKA.VALUE, b"v"))
+    handle = program.call("CreateObject", session, data)
+    for label in (b"new", b"newer"):
+        program.call("SetAttributeValue", session, handle, ((CKA.LABEL, label),))
+        told, _ = program.call("GetAttributeValue", session, handle, ((CKA.LABEL, 64),))
+        assert told == ((CKA.LABEL, label),)
+        assert program.find(session, (CKA.LABEL, label)) == (handle,)
+    assert program.find(session, (CKA.LABEL, b"old")) == ()
+    program.call("DestroyObject", session, handle)
+
+
+def test_a_session_key_that_may_not_sign_any_more_does_not(house: House) -> None:
+    program = house.program()
+    session = program.open()
+    curve = (CKA.EC_PARAMS, bytes.fromhex("06082a8648ce3d030107"))
+    generate = Mechanism(CKM.EC_KEY_PAIR_GEN)
+    other, private = program.call("GenerateKeyPair", session, generate, (curve,), ())
+    program.call("SignOnce", session, ECDSA, private, DIGEST, ROOM)
+    program.call("SetAttributeValue", session, private, ((CKA.SIGN, False),))
+    with pytest.raises(Refused) as caught:
+        program.call("SignOnce", session, ECDSA, private, DIGEST, ROOM)
+    assert caught.value.code == CKR.KEY_FUNCTION_NOT_PERMITTED
+    program.call("SetAttributeValue", session, other, ((CKA.LABEL, b"half"),))
+    assert program.find(session, (CKA.LABEL, b"half")) == (other,)
+
+
 def test_a_key_that_wants_its_pin_each_time_is_not_used_in_one_call(house: House) -> None:
     program = house.program()
     session = program.open()

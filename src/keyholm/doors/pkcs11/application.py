@@ -9,7 +9,7 @@ connection.
 import secrets
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -157,6 +157,13 @@ class Application:
         if shown is None:
             raise Wrong(invalid)
         return shown
+
+    def show_anew(self, changed: Iterable[Shown]) -> None:
+        """Session objects, as they are now."""
+        with self.lock:
+            for shown in changed:
+                if (handle := self._handles.get(shown.name)) is not None:
+                    self._objects[handle] = shown
 
     def knows(self, handle: int) -> bool:
         return handle in self._objects

@@ -112,7 +112,10 @@ def set_attribute_value(client: Client, handle: int, target: int, template: Temp
     if isinstance(shown.held, int):
         raise Wrong(CKR.ACTION_PROHIBITED)
     public = shown.cko == CKO.PUBLIC_KEY
-    client.gate.manage(client.caller, actions.Change(shown.held, attributes, public=public))
+    after = client.gate.manage(client.caller, actions.Change(shown.held, attributes, public=public))
+    if shown.is_session:  # the views, which are told of changes, have those of tokens alone
+        assert isinstance(after, Key | Object)  # noqa: S101 - it is what Change gives
+        client.application.show_anew(objects.shown(shown.token, after))
 
 
 def get_object_size(client: Client, handle: int, target: int) -> tuple[object, ...]:
