@@ -79,7 +79,7 @@ def _hash_of_pss(mechanism: Mechanism | None, data: bytes) -> Input:
 
 
 # DigestInfo as RFC 8017, section 9.2, writes it, up to the digest; SHA-3 by its OIDs at NIST.
-_INFOS: Final[dict[bytes, Hash]] = {
+INFOS: Final[dict[bytes, Hash]] = {
     bytes.fromhex(prefix): hashed
     for hashed, prefix in {
         Hash.SHA1: "3021300906052b0e03021a05000414",
@@ -93,14 +93,14 @@ _INFOS: Final[dict[bytes, Hash]] = {
         Hash.SHA3_512: "3051300d060960864801650304020a05000440",
     }.items()
 }
-_INFO_SIZES: Final = {len(prefix) + HASH_SIZES[hashed] for prefix, hashed in _INFOS.items()}
+_INFO_SIZES: Final = {len(prefix) + HASH_SIZES[hashed] for prefix, hashed in INFOS.items()}
 
 
 def _digest_info(mechanism: Mechanism | None, data: bytes) -> Input:
     """What is a DigestInfo to the last byte is a digest; all else is padded as it is."""
     if len(data) in _INFO_SIZES:
         for size in (19, 15):
-            hashed = _INFOS.get(data[:size])
+            hashed = INFOS.get(data[:size])
             if hashed is not None and len(data) == size + HASH_SIZES[hashed]:
                 return Digest(hashed, data[size:])
     return Opaque(data)
@@ -128,7 +128,7 @@ _IV: Final = 16
 _NOTHING: Final = constant(None)
 
 
-def _named(pattern: str, hashed: Hash) -> int:
+def named(pattern: str, hashed: Hash) -> int:
     """The number whose name has this hash in it; SHA-1 has an underscore in some of them."""
     number = getattr(CKM, pattern.format(NAMES[hashed]), None)
     if number is None:
@@ -164,7 +164,7 @@ def _generation() -> Iterable[Row]:
     yield row(CKM.HKDF_KEY_GEN, secret, CKK.HKDF, _GENERIC_BYTES)
     for hashed in Hash:
         [own] = _hmac_types(hashed) - {CKK.GENERIC_SECRET}
-        yield row(_named("{}_KEY_GEN", hashed), secret, own, _GENERIC_BYTES)
+        yield row(named("{}_KEY_GEN", hashed), secret, own, _GENERIC_BYTES)
     yield replace(row(CKM.DES3_KEY_GEN, secret, CKK.DES3, (24, 24)), legacy=True)
     yield Row(
         CKM.PKCS5_PBKD2,
@@ -200,7 +200,7 @@ def _rsa() -> Iterable[Row]:
     )
     yield Row(CKM.RSA_PKCS_PSS, _SIGN, _RSA, made.pss(None), _hash_of_pss, _RSA_BITS, whole=True)
     for hashed in Hash:
-        plain, pss = _named("{}_RSA_PKCS", hashed), _named("{}_RSA_PKCS_PSS", hashed)
+        plain, pss = named("{}_RSA_PKCS", hashed), named("{}_RSA_PKCS_PSS", hashed)
         yield Row(plain, _SIGN, _RSA, constant(core.RsaPkcs1(hashed)), _message, _RSA_BITS)
         yield Row(pss, _SIGN, _RSA, made.pss(hashed), _message, _RSA_BITS)
 
@@ -210,7 +210,7 @@ def _curves() -> Iterable[Row]:
     yield Row(CKM.ECDSA, flags, _EC, constant(core.Ecdsa()), _opaque, _EC_BITS, whole=True)
     for hashed in Hash:
         own = constant(core.Ecdsa(hashed))
-        yield Row(_named("ECDSA_{}", hashed), flags, _EC, own, _message, _EC_BITS)
+        yield Row(named("ECDSA_{}", hashed), flags, _EC, own, _message, _EC_BITS)
     yield Row(
         CKM.EDDSA,
         _SIGN | CKF.EC_OID | CKF.EC_CURVENAME,
@@ -239,8 +239,8 @@ def _macs() -> Iterable[Row]:
         types = _hmac_types(hashed)
         full = constant(core.Hmac(hashed, size))
         cut = made.mac(size, partial(core.Hmac, hashed))
-        yield Row(_named("{}_HMAC", hashed), _SIGN, types, full, _message, _GENERIC_BYTES)
-        yield Row(_named("{}_HMAC_GENERAL", hashed), _SIGN, types, cut, _message, _GENERIC_BYTES)
+        yield Row(named("{}_HMAC", hashed), _SIGN, types, full, _message, _GENERIC_BYTES)
+        yield Row(named("{}_HMAC_GENERAL", hashed), _SIGN, types, cut, _message, _GENERIC_BYTES)
     cmac, cut_cmac = constant(core.AesCmac()), made.mac(16, core.AesCmac)
     yield Row(CKM.AES_CMAC, _SIGN, _AES, cmac, _message, _AES_BYTES)
     yield Row(CKM.AES_CMAC_GENERAL, _SIGN, _AES, cut_cmac, _message, _AES_BYTES)

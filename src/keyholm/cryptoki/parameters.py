@@ -48,10 +48,10 @@ HMACS: Final[dict[int, Hash]] = {
     getattr(CKM, "SHA_1_HMAC" if name == "SHA1" else f"{name}_HMAC"): hashed
     for hashed, name in NAMES.items()
 }
-_MGFS: Final[dict[int, Hash]] = {
+MGFS: Final[dict[int, Hash]] = {
     getattr(CKG, f"MGF1_{name}"): hashed for hashed, name in NAMES.items()
 }
-_KDFS: Final[dict[int, tuple[Kdf, Hash | None]]] = {
+KDFS: Final[dict[int, tuple[Kdf, Hash | None]]] = {
     CKD.NULL: (Kdf.NONE, None),
     **{getattr(CKD, f"{name}_KDF"): (Kdf.X963, hashed) for hashed, name in NAMES.items()},
     **{
@@ -118,7 +118,7 @@ def pss(own: Hash | None) -> Make:
         hashed = _known(DIGESTS, given.hash, "hash")
         _check(own in (None, hashed), "PSS with another hash than the mechanism's own.")
         _check(given.salt_length <= MAX_SALT, "A salt longer than any RSA key.")
-        mgf = _known(_MGFS, given.mgf, "mask generation function")
+        mgf = _known(MGFS, given.mgf, "mask generation function")
         return core.RsaPss(hashed, mgf, given.salt_length, prehashed=own is None)
 
     return make
@@ -162,7 +162,7 @@ def oaep(parameter: Parameter | bytes | None) -> Mechanism:
         _check(given.source == 0 and not given.label, "A label from nowhere.")
     return core.RsaOaep(
         _known(DIGESTS, given.hash, "hash"),
-        _known(_MGFS, given.mgf, "mask generation function"),
+        _known(MGFS, given.mgf, "mask generation function"),
         given.label,
     )
 
@@ -224,7 +224,7 @@ def key_wrap(*, padded: bool) -> Make:
 def ecdh(*, cofactor: bool) -> Make:
     def make(parameter: Parameter | bytes | None) -> Mechanism:
         given = _the(parameters.Ecdh1, parameter)
-        kdf, hashed = _known(_KDFS, given.kdf, "key derivation function")
+        kdf, hashed = _known(KDFS, given.kdf, "key derivation function")
         _check(kdf is not Kdf.NONE or not given.shared_data, "Shared data that nothing takes.")
         point = plain_point(given.public_data)
         if point is None:
