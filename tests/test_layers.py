@@ -42,6 +42,11 @@ VIOLATIONS = {
         "import keyholm.doors.pkcs11",
         "keyholm.cryptoki -> keyholm.doors.pkcs11",
     ),
+    "a worker uses a store": (
+        "worker/__init__.py",
+        "import keyholm.stores.memory",
+        "keyholm.worker -> keyholm.stores.memory",
+    ),
     "the core uses a door": (
         "core/errors.py",
         "import keyholm.doors",
