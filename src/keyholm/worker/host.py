@@ -1,0 +1,84 @@
+"""The worker's own side: closes itself in, loads what is foreign, and serves each channel.
+
+It is started by `start`, with its master socket as descriptor 3, and begins single-threaded.
+"""
+
+import os
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final, NoReturn, Protocol
+
+from keyholm.wire.codec import Malformed
+from keyholm.worker.frames import HungUp
+from keyholm.worker.spec import MASTER, MOST_PACKET, Isolation, Loaded, Spec, decode, encode
+
+DESCRIPTOR: Final = struct.Struct("i")
+STACK: Final = 512 * 1024
+
+
+class LoadFailed(Exception):
+    """The library could not be had: at `step`, with its own `code` and words."""
+
+    def __init__(self, step: str, text: str, code: int = 0) -> None:
+        super().__init__(text)
+        self.step, self.text, self.code = step, text, code
+
+
+class Service(Protocol):
+    """What is done in a worker."""
+
+    def load(self, spec: Spec) -> bytes:
+        """Load the library, in the sandbox; gives what the user of it wants to know at once.
+
+        Raises `LoadFailed`.
+        """
+
+    def serve(self, channel: socket.socket) -> None:
+        """In a thread of its own, until the channel is closed. Raises `HungUp`, `Malformed`."""
+
+
+def run(service: Service) -> NoReturn:
+    """Be a worker until the master is closed."""
+    with socket.socket(fileno=MASTER) as master:
+        spec = decode(master.recv(MOST_PACKET), Spec)
+        isolation = Isolation(full=False, reason="it has no sandbox yet")
+        master.send(encode(isolation))
+        loaded = _load(service, spec)
+        with suppress(ConnectionError):  # nobody wants us any more
+            master.send(encode(loaded))
+            if not loaded.step:
+                _serve(service, master)
+    # At once, and whatever threads of the library there are: nothing here is worth a wait.
+    os._exit(0)
+
+
+def _load(service: Service, spec: Spec) -> Loaded:
+    try:
+        return Loaded(service.load(spec))
+    except LoadFailed as error:
+        return Loaded(step=error.step, code=error.code, text=error.text)
+
+
+def _serve(service: Service, master: socket.socket) -> None:
+    threading.stack_size(STACK)
+    for channel in _channels(master):
+        threading.Thread(target=_serve_one, args=(service, channel), daemon=True).start()
+
+
+def _channels(master: socket.socket) -> Iterator[socket.socket]:
+    while True:
+        data, rights, _, _ = master.recvmsg(1, socket.CMSG_SPACE(DESCRIPTOR.size))
+        if not data:
+            return
+        # Without a descriptor there was no room for one: the other side sees that it is closed.
+        if rights:
+            (descriptor,) = DESCRIPTOR.unpack(rights[0][2][: DESCRIPTOR.size])
+            yield socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, descriptor)
+
+
+def _serve_one(service: Service, channel: socket.socket) -> None:
+    with channel, suppress(HungUp, Malformed):
+        service.serve(channel)
