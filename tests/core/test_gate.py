@@ -374,6 +374,9 @@ FACTS = {
     "pin_state",
     "application_login",
     "legacy",
+    "info",
+    "mechanisms",
+    "attributes_of",  # nothing secret is among them
 }
 
 

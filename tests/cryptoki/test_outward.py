@@ -47,7 +47,8 @@ def test_every_mechanism_that_works_on_a_key_is_said_on() -> None:
 
 
 def test_a_vendors_own_goes_on_as_it_is() -> None:
-    assert outward(core.Vendor(0x8000_0001, b"x")) == Mechanism(0x8000_0001, b"x")
+    raw = b"\2\0\0\0\1x"  # as it crosses the wire
+    assert outward(core.Vendor(0x8000_0001, raw)) == Mechanism(0x8000_0001, b"x")
     assert outward(core.Vendor(0x8000_0001)) == Mechanism(0x8000_0001, None)
 
 

@@ -268,7 +268,9 @@ class Value(msgspec.Struct, frozen=True):
 
 
 class Vendor(msgspec.Struct, frozen=True):
-    """A mechanism of a vendor's PKCS#11 module, passed on as it is."""
+    """A mechanism of a vendor's PKCS#11 module, passed on as it is.
+
+    `parameter` is for those who speak PKCS#11 (`cryptoki`), and empty where there is none."""
 
     ckm: int
     parameter: bytes = b""

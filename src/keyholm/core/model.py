@@ -102,6 +102,7 @@ class Kind(StrEnum):
     SECRET = "secret"
     CERTIFICATE = "certificate"
     DATA = "data"
+    OTHER = "other"  # of a class that only its token knows; CKA_CLASS tells it
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Final
 
 from keyholm.core.errors import BadRequest, KeyNotFound
 from keyholm.core.model import Attributes, Key, Kind, Object
-from keyholm.core.store import Token
+from keyholm.core.store import PassesThrough, Token
 from keyholm.version import VERSION
 from keyholm.wire.codec import Malformed
 from keyholm.wire.pkcs11 import uri
@@ -27,7 +27,9 @@ LIST: Final = "`keyholm list` shows the keys."
 
 
 def serial(token: Token) -> str:
-    """16 characters that stay the same for this token, and are no other's."""
+    """16 characters that stay the same for this token, and are no other's; or its own."""
+    if isinstance(token, PassesThrough):
+        return token.info.serial
     uuid = getattr(token, "uuid", "")
     return hashlib.sha256(f"{token.store}\0{uuid or token.name}".encode()).hexdigest()[:SERIAL_SIZE]
 
@@ -50,14 +52,15 @@ def label_of(held: Key | Object) -> str:
 
 def facts(token: Token, key: Key) -> dict[str, uri.Value]:
     """All that a URI can say of `key` but the number of its slot, and its type."""
+    own = token.info if isinstance(token, PassesThrough) else None
     return {
         "library-manufacturer": MANUFACTURER,
         "library-description": LIBRARY,
         "library-version": LIBRARY_VERSION,
         "slot-manufacturer": MANUFACTURER,
         "slot-description": f"{token.store}/{token.name}",
-        "model": _cut(token.store, MODEL_SIZE),
-        "manufacturer": MANUFACTURER,
+        "model": own.model if own else _cut(token.store, MODEL_SIZE),
+        "manufacturer": own.manufacturer if own else MANUFACTURER,
         "serial": serial(token),
         "token": _cut(token.label, LABEL_SIZE),
         "id": cka_id(key),

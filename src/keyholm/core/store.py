@@ -10,10 +10,10 @@ request at a time and holds its own lock; it raises the errors of `core.errors`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum, unique
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from keyholm.core.mechanisms import Input, Mechanism, Verb
 from keyholm.core.model import Attributes, Key, NewKey, NewObject, Object
@@ -213,6 +213,53 @@ class HasPins(ABC):
     @abstractmethod
     def init_token(self, officer_pin: Secret, label: str) -> None:
         """Everything on it is destroyed; the user has no PIN then."""
+
+
+class MechanismInfo(NamedTuple):
+    """What a token says of a mechanism (CK_MECHANISM_INFO)."""
+
+    smallest: int  # key, in bits or bytes, as the mechanism counts
+    largest: int
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInfo:
+    """What a token says of itself (CK_TOKEN_INFO)."""
+
+    manufacturer: str
+    model: str
+    serial: str
+    flags: int
+    pin_lengths: tuple[int, int]  # longest, shortest
+    memory: tuple[int, int, int, int]  # public, in all and free; private, in all and free
+    hardware: tuple[int, int]
+    firmware: tuple[int, int]
+    time: str  # YYYYMMDDhhmmssxx, of a token with a clock
+
+
+class PassesThrough(ABC):
+    """A token of a vendor's PKCS#11 module: the PKCS#11 door shows it as it shows itself.
+
+    `Key.attributes`, `Key.public_attributes` and `Object.attributes` are then what the token
+    said, those of `CKA` that name an object and its uses at least; none is a secret."""
+
+    @property
+    @abstractmethod
+    def info(self) -> TokenInfo:
+        """As it was seen last. Never waits."""
+
+    @property
+    @abstractmethod
+    def mechanisms(self) -> Mapping[int, MechanismInfo]:
+        """By CKM. Never waits."""
+
+    @abstractmethod
+    def attributes_of(
+        self, which: Key | Object, object_class: int, types: Sequence[int]
+    ) -> Attributes:
+        """Those of `types` that the token tells: of the object of that class (CKO) that `which`
+        is, or is half of. Asked where they are not known already, so never for a secret."""
 
 
 class Generates(ABC):

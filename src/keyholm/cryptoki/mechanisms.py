@@ -10,13 +10,15 @@ parameter gives the same object as long as it is in use.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Final, NamedTuple
 
 from keyholm.core import mechanisms as core
 from keyholm.core.mechanisms import Digest, Hash, Input, Mechanism, Message, Opaque
+from keyholm.core.store import MechanismInfo
 from keyholm.cryptoki import parameters as made
 from keyholm.cryptoki.parameters import DIGESTS, HASH_SIZES, NAMES, Make, constant
 from keyholm.cryptoki.wrong import Wrong
@@ -344,6 +346,40 @@ def chosen(mechanism: wire.Mechanism, function: int, *, legacy: bool = False) ->
     if _is_small(mechanism.parameter):
         return _kept(mechanism, bool(row.encrypts and function & _ENCRYPTING))
     return Chosen(row, _maker(row, function)(mechanism.parameter))
+
+
+# Their parameters name other keys, by handles that mean nothing to anybody else.
+_NAMING_KEYS: Final = frozenset({CKM.CONCATENATE_BASE_AND_KEY})
+
+
+def passed(
+    mechanism: wire.Mechanism, function: int, own: Mapping[int, MechanismInfo], takes: int
+) -> Chosen:
+    """The same with a token that has mechanisms of its `own`, for a key of the type `takes`.
+
+    What the core has words for is said in them, so that a policy can tell what is done; the rest
+    is passed on as it came. Raises `Wrong`."""
+    known = own.get(mechanism.type)
+    if known is None or not known.flags & function:
+        raise Wrong(
+            CKR.MECHANISM_INVALID, f"The token does not do this by {CKM.name(mechanism.type)}."
+        )
+    row = ROWS.get(mechanism.type)
+    if row is not None and row.flags & function and takes in row.key_types:
+        with suppress(Wrong):
+            return chosen(mechanism, function, legacy=True)
+    if mechanism.type in _NAMING_KEYS:
+        raise Wrong(
+            CKR.MECHANISM_PARAM_INVALID, f"{CKM.name(mechanism.type)} names a key by its handle."
+        )
+    return _passed(mechanism, known.flags)
+
+
+def _passed(mechanism: wire.Mechanism, flags: int) -> Chosen:
+    ckm = mechanism.type
+    given = b"" if mechanism.parameter is None else wire.write_parameter(mechanism)
+    row = Row(ckm, flags, _NO_KEY, _NOTHING, _opaque)
+    return Chosen(row, core.Vendor(ckm, given))
 
 
 def row_for(ckm: int, function: int, *, legacy: bool = False) -> Row:

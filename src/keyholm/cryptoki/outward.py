@@ -142,6 +142,11 @@ def _fixed(data: bytes) -> tuple[fields.DataParam, ...]:
     return (fields.DataParam(CK.SP800_108_BYTE_ARRAY, data),) if data else ()
 
 
+def _vendor(mechanism: core.Vendor) -> Named:
+    given = mechanism.parameter
+    return mechanism.ckm, wire.with_parameter(mechanism.ckm, given).parameter if given else None
+
+
 def _always(ckm: int) -> Callable[[Any], Named]:
     return lambda mechanism: (ckm, None)
 
@@ -174,5 +179,5 @@ _NAMES: Final[dict[type[msgspec.Struct], Callable[[Any], Named]]] = {
     core.Hkdf: _hkdf,
     core.CounterKdf: _counter_kdf,
     core.MlKem: _always(CKM.ML_KEM),
-    core.Vendor: lambda m: (m.ckm, m.parameter or None),
+    core.Vendor: _vendor,
 }

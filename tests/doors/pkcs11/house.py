@@ -34,7 +34,8 @@ from keyholm.core.model import (
     SecretType,
 )
 from keyholm.cryptoki.forms import FORMS
-from keyholm.doors.pkcs11.objects import Shown, shown
+from keyholm.doors.pkcs11.objects import Shown
+from keyholm.doors.pkcs11.showing import shown
 from keyholm.wire.pkcs11.constants import CKA, CKK
 from keyholm.wire.ssh import keys
 

@@ -22,7 +22,8 @@ from keyholm.core.session import Logins, Role
 from keyholm.core.store import NewPins
 from keyholm.cryptoki.mechanisms import ROWS, Chosen, chosen, hasher
 from keyholm.doors.pkcs11 import making
-from keyholm.doors.pkcs11.objects import Shown, shown
+from keyholm.doors.pkcs11.objects import Shown
+from keyholm.doors.pkcs11.showing import shown
 from keyholm.testing.fakes import Clock, ListTrail, ScriptedPrompters, gate_over
 from keyholm.wire import der
 from keyholm.wire.pkcs11 import parameters

@@ -11,15 +11,8 @@ from tests.doors.pkcs11 import house
 from tests.doors.pkcs11.house import ListToken, pair, privates, secret
 
 from keyholm.core.model import Attributes, Key, Kind, Origin, Place, SecretType
-from keyholm.doors.pkcs11.objects import (
-    INVALID,
-    PROFILES,
-    SECRET,
-    SENSITIVE,
-    Shown,
-    profile,
-    shown,
-)
+from keyholm.doors.pkcs11.objects import INVALID, PROFILES, SECRET, SENSITIVE, Shown, profile
+from keyholm.doors.pkcs11.showing import shown
 from keyholm.wire import der
 from keyholm.wire.pkcs11.constants import CK, CKA, CKK, CKM, CKO, CKP
 from keyholm.wire.ssh import keys

@@ -13,8 +13,8 @@ from tests.doors.pkcs11.house import ListToken, pair, privates, secret
 
 from keyholm.core.model import Key, Kind, Object, SecretType
 from keyholm.core.store import Change, Event, Store
-from keyholm.doors.pkcs11.objects import PROFILES, Shown, Untold
-from keyholm.doors.pkcs11.view import INDEXED, View, Views, matches
+from keyholm.doors.pkcs11.objects import INDEXED, PROFILES, Shown, Untold
+from keyholm.doors.pkcs11.view import View, Views, matches
 from keyholm.testing.fakes import Clock, ListTrail, ScriptedPrompters, gate_over
 from keyholm.wire.pkcs11.attributes import Template
 from keyholm.wire.pkcs11.constants import CKA, CKK, CKO, CKP

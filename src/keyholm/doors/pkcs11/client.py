@@ -11,7 +11,7 @@ from keyholm.core.errors import KeyholmError
 from keyholm.core.gate import Gate
 from keyholm.core.model import Key
 from keyholm.core.session import Role
-from keyholm.core.store import HasPins, Token
+from keyholm.core.store import HasPins, PassesThrough, Token
 from keyholm.core.visibility import Visibility
 from keyholm.cryptoki import mechanisms
 from keyholm.cryptoki.mechanisms import Chosen
@@ -39,7 +39,7 @@ class Checked(NamedTuple):
     shown: Shown
     chosen: Chosen
     wants_pin: bool
-    length: int  # of a signature
+    length: int | None  # of a signature, where it is known before
 
 
 @dataclass(eq=False, slots=True)
@@ -158,10 +158,15 @@ def key_of(shown: Shown, invalid: int = CKR.KEY_HANDLE_INVALID) -> Key:
 
 def mechanism_for(shown: Shown, mechanism: Mechanism, function: int) -> Chosen:
     """What `mechanism` is with this key, for the function that a CKF flag names."""
-    chosen = mechanisms.chosen(mechanism, function, legacy=is_legacy(shown.token))
-    key_type = shown.value(CKA.KEY_TYPE)
-    if not isinstance(key_type, int) or not chosen.takes(key_type):
-        raise Wrong(CKR.KEY_TYPE_INCONSISTENT, "The key is of another kind.")
+    key_type, token = shown.value(CKA.KEY_TYPE), shown.token
+    if not isinstance(key_type, int):
+        raise Wrong(CKR.KEY_TYPE_INCONSISTENT, "This is no key.")
+    if isinstance(token, PassesThrough):
+        chosen = mechanisms.passed(mechanism, function, token.mechanisms, key_type)
+    else:
+        chosen = mechanisms.chosen(mechanism, function, legacy=is_legacy(token))
+        if not chosen.takes(key_type):
+            raise Wrong(CKR.KEY_TYPE_INCONSISTENT, "The key is of another kind.")
     allowed = shown.value(CKA.ALLOWED_MECHANISMS)
     if allowed and isinstance(allowed, tuple) and mechanism.type not in allowed:
         raise Wrong(CKR.MECHANISM_INVALID, "The key was made for other mechanisms only.")

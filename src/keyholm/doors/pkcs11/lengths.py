@@ -1,6 +1,6 @@
 """How long a result is, before the key is used: for programs that ask with no buffer.
 
-Exact for signatures; for the rest never less than it will be.
+Exact for signatures, but by a vendor's mechanism; for the rest never less than it will be.
 """
 
 from collections.abc import Callable
@@ -21,8 +21,14 @@ _ML_KEM: Final = {CKP.ML_KEM_768: 1088, CKP.ML_KEM_1024: 1568}  # FIPS 203
 WRAPPING: Final = 128
 
 
-def of_signature(shown: Shown, mechanism: Mechanism | None) -> int:
+UNKNOWN: Final = 4096
+"""For what only a vendor's token knows; a result that is longer waits until there is room."""
+
+
+def of_signature(shown: Shown, mechanism: Mechanism | None) -> int | None:
     match mechanism:
+        case core.Vendor():
+            return None
         case core.Hmac(size=size) | core.AesCmac(size=size):
             return size
         case _:
@@ -65,8 +71,10 @@ def of_ciphertext(shown: Shown) -> int:
 
 def most(shown: Shown, mechanism: Mechanism | None, verb: Verb, given: int) -> int:
     """The longest that can come of `given` bytes."""
+    if isinstance(mechanism, core.Vendor):
+        return given + UNKNOWN
     if verb is Verb.SIGN:
-        return of_signature(shown, mechanism)
+        return of_signature(shown, mechanism) or 0
     if isinstance(mechanism, _OF_RSA):
         return modulus(shown)
     if verb is Verb.DECRYPT:

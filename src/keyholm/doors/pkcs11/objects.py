@@ -36,6 +36,28 @@ SENSITIVE: Final = Untold.SENSITIVE
 INVALID: Final = Untold.INVALID
 SECRET: Final = Untold.SECRET
 
+INDEXED: Final = frozenset(
+    {
+        CKA.CLASS,
+        CKA.KEY_TYPE,
+        CKA.ID,
+        CKA.LABEL,
+        CKA.UNIQUE_ID,
+        CKA.SUBJECT,
+        CKA.ISSUER,
+        CKA.SERIAL_NUMBER,
+        CKA.VALUE,
+        CKA.MODULUS,
+        CKA.EC_POINT,
+        CKA.PUBLIC_KEY_INFO,
+        CKA.APPLICATION,
+        CKA.OBJECT_ID,
+        CKA.CHECK_VALUE,
+        CKA.PROFILE_ID,
+    }
+)
+"""By which objects are searched."""
+
 Told = Value | Untold
 Tell = Callable[["Shown"], Told]
 Table = Mapping[int, Tell]
@@ -492,7 +514,3 @@ def beside(key: Key, certificate: Held) -> Object:
     }
     place = replace(key.place, object=f"{key.place.object}-{certificate.name}")
     return Object(place, Kind.CERTIFICATE, attributes, verified=key.verified, order=key.order)
-
-
-def shown(token: Token, held: Key | Object) -> tuple[Shown, ...]:
-    return shown_key(token, held) if isinstance(held, Key) else shown_object(token, held)

@@ -13,7 +13,16 @@ from keyholm.core.caller import Caller
 from keyholm.core.gate import Gate
 from keyholm.core.naming import LIBRARY_VERSION, MANUFACTURER, serial
 from keyholm.core.session import Role
-from keyholm.core.store import Change, Event, HasPins, PinState, Token, Unlocks
+from keyholm.core.store import (
+    Change,
+    Event,
+    HasPins,
+    PassesThrough,
+    PinState,
+    Token,
+    TokenInfo,
+    Unlocks,
+)
 from keyholm.cryptoki.wrong import Wrong
 from keyholm.wire.pkcs11.constants import CK, CKF, CKR
 
@@ -114,6 +123,18 @@ def token_flags(token: Token) -> int:
     return flags | _tries(officer, CKF.SO_PIN_COUNT_LOW, CKF.SO_PIN_FINAL_TRY, CKF.SO_PIN_LOCKED)
 
 
+# Who logs in, and how, is ours to say; the rest is the token's.
+_OF_LOGINS: Final = CKF.LOGIN_REQUIRED | CKF.PROTECTED_AUTHENTICATION_PATH
+
+
+def _own_info(token: Token, info: TokenInfo, sessions: int, writable: int) -> tuple[object, ...]:
+    flags = info.flags & ~_OF_LOGINS | token_flags(token) & _OF_LOGINS
+    counts = (CK.EFFECTIVELY_INFINITE, sessions, CK.EFFECTIVELY_INFINITE, writable)
+    versions = (info.hardware, info.firmware, info.time)
+    named = (token.label, info.manufacturer, info.model, info.serial)
+    return *named, flags, *counts, *info.pin_lengths, *info.memory, *versions
+
+
 def _tries(state: PinState, low: int, final: int, locked: int) -> int:
     if not state.is_set or state.tries_left == state.tries:
         return 0
@@ -131,6 +152,8 @@ def free_token_info() -> tuple[object, ...]:
 
 
 def token_info(token: Token, sessions: int, writable: int) -> tuple[object, ...]:
+    if isinstance(token, PassesThrough):
+        return _own_info(token, token.info, sessions, writable)
     unknown = CK.UNAVAILABLE_INFORMATION
     return (
         token.label,

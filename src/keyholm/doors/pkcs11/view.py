@@ -16,31 +16,11 @@ from typing import Final, TypeGuard
 from keyholm.core.gate import Gate
 from keyholm.core.model import Key, Kind, Object
 from keyholm.core.store import Change, Event, HoldsObjects, Token
-from keyholm.doors.pkcs11 import objects
-from keyholm.doors.pkcs11.objects import Shown, Untold
+from keyholm.doors.pkcs11 import objects, showing
+from keyholm.doors.pkcs11.objects import INDEXED, Shown, Untold
 from keyholm.wire.pkcs11.attributes import Template
 from keyholm.wire.pkcs11.constants import CKA, CKO, CKP
 
-INDEXED: Final = frozenset(
-    {
-        CKA.CLASS,
-        CKA.KEY_TYPE,
-        CKA.ID,
-        CKA.LABEL,
-        CKA.UNIQUE_ID,
-        CKA.SUBJECT,
-        CKA.ISSUER,
-        CKA.SERIAL_NUMBER,
-        CKA.VALUE,
-        CKA.MODULUS,
-        CKA.EC_POINT,
-        CKA.PUBLIC_KEY_INFO,
-        CKA.APPLICATION,
-        CKA.OBJECT_ID,
-        CKA.CHECK_VALUE,
-        CKA.PROFILE_ID,
-    }
-)
 SMALL: Final = 8  # objects of a bucket that is a tuple; larger ones are dicts
 
 # In the order in which they came. A tuple takes a third of the memory of a dict, and most
@@ -63,7 +43,7 @@ class View:
         self._certificates: dict[str, Shown] = {}
         self._is_for_logins = False
         for each in held:
-            self._put(each.place.object, objects.shown(token, each))
+            self._put(each.place.object, showing.shown(token, each))
         for number in objects.PROFILES:
             profile = objects.profile(token, number)
             self._put(profile.name[2], (profile,))
@@ -120,7 +100,7 @@ class View:
             gone = self._groups.get(place, ())
             if any(shown.held is not before for shown in gone):
                 return False
-            come = objects.shown(self.token, after) if after is not None else ()
+            come = showing.shown(self.token, after) if after is not None else ()
             self._drop(place)
             self._put(place, come)
             if any(each.cko in _PAIRED for each in (*gone, *come)):

@@ -351,6 +351,19 @@ def writer(way: Way, *, authenticated: bool = False) -> Write:
     return _write_old if way is Way.OLD else _write_new
 
 
+def write_parameter(mechanism: Mechanism) -> bytes:
+    """The parameter alone, as it crosses in our dialect."""
+    return writer(Way.OURS)(mechanism)[4:]
+
+
+def with_parameter(number: int, parameter: Bytes) -> Mechanism:
+    """The way back. Raises `Malformed`."""
+    reader_ = Reader(write_uint32(number) + parameter)
+    mechanism = reader(Way.OURS)(reader_)
+    reader_.end()
+    return mechanism
+
+
 def update(mechanism: Mechanism) -> bytes:
     """What the answer to DeriveKey2 says that became of the parameter (P): nothing, of all we do."""
     if mechanism.type not in STOCK_FORMS:

@@ -23,7 +23,8 @@ from keyholm.core.gate import Gate
 from keyholm.core.model import Attributes, Key, Kind, NewObject, SecretKey, SecretType
 from keyholm.core.secret import Secret
 from keyholm.doors.pkcs11 import making
-from keyholm.doors.pkcs11.objects import PROFILES, Shown, profile, shown
+from keyholm.doors.pkcs11.objects import PROFILES, Shown, profile
+from keyholm.doors.pkcs11.showing import shown
 from keyholm.testing.fakes import process
 from keyholm.wire.pkcs11.attributes import Attribute, Template
 from keyholm.wire.pkcs11.constants import CKA, CKM, CKO, CKR

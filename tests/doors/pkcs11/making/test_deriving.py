@@ -23,7 +23,8 @@ from keyholm.core.model import Attributes, Kind, NewObject, SecretKey, SecretTyp
 from keyholm.core.secret import Secret
 from keyholm.cryptoki.mechanisms import Chosen, chosen
 from keyholm.doors.pkcs11 import making
-from keyholm.doors.pkcs11.objects import Shown, shown
+from keyholm.doors.pkcs11.objects import Shown
+from keyholm.doors.pkcs11.showing import shown
 from keyholm.wire.pkcs11 import parameters
 from keyholm.wire.pkcs11.attributes import Attribute, Template
 from keyholm.wire.pkcs11.constants import CKA, CKD, CKF, CKK, CKM, CKO, CKR

@@ -3,12 +3,12 @@
 from keyholm.core import actions, naming
 from keyholm.core.secret import Secret
 from keyholm.core.session import Role
-from keyholm.core.store import HasPins, NewPins
+from keyholm.core.store import HasPins, NewPins, PassesThrough
 from keyholm.cryptoki import mechanisms
 from keyholm.cryptoki.wrong import Wrong
 from keyholm.doors.pkcs11 import slots
 from keyholm.doors.pkcs11.client import Client, is_legacy
-from keyholm.wire.pkcs11.constants import CKF, CKR
+from keyholm.wire.pkcs11.constants import CKF, CKM, CKR
 from keyholm.wire.pkcs11.messages import fit_ulongs
 
 CRYPTOKI: tuple[int, int] = (3, 2)
@@ -70,16 +70,20 @@ def wait_for_slot_event(client: Client, flags: int) -> tuple[object, ...]:
 
 
 def get_mechanism_list(client: Client, slot: int, room: int) -> tuple[object, ...]:
-    return (
-        fit_ulongs(
-            mechanisms.listed(legacy=is_legacy(client.slots.token(client.caller, slot))), room
-        ),
-    )
+    token = client.slots.token(client.caller, slot)
+    if isinstance(token, PassesThrough):
+        return (fit_ulongs(tuple(token.mechanisms), room),)
+    return (fit_ulongs(mechanisms.listed(legacy=is_legacy(token)), room),)
 
 
 def get_mechanism_info(client: Client, slot: int, ckm: int) -> tuple[object, ...]:
     token = client.slots.token(client.caller, slot)
-    return mechanisms.info(ckm, legacy=is_legacy(token))
+    if not isinstance(token, PassesThrough):
+        return mechanisms.info(ckm, legacy=is_legacy(token))
+    known = token.mechanisms.get(ckm)
+    if known is None:
+        raise Wrong(CKR.MECHANISM_INVALID, f"The token does not have {CKM.name(ckm)}.")
+    return known
 
 
 # --- PINs ------------------------------------------------------------------------------

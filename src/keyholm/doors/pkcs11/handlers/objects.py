@@ -10,7 +10,7 @@ from keyholm.core.model import Key, Kind, NewObject, Object
 from keyholm.core.policy import OPEN
 from keyholm.core.session import Role
 from keyholm.cryptoki.wrong import Wrong
-from keyholm.doors.pkcs11 import making, objects
+from keyholm.doors.pkcs11 import making, showing
 from keyholm.doors.pkcs11.application import MAX_SESSION_OBJECTS, Session
 from keyholm.doors.pkcs11.client import Client, key_of
 from keyholm.doors.pkcs11.objects import INVALID, SECRET, SENSITIVE, Shown, Told, Untold
@@ -115,7 +115,7 @@ def set_attribute_value(client: Client, handle: int, target: int, template: Temp
     after = client.gate.manage(client.caller, actions.Change(shown.held, attributes, public=public))
     if shown.is_session:  # the views, which are told of changes, have those of tokens alone
         assert isinstance(after, Key | Object)  # noqa: S101 - it is what Change gives
-        client.application.show_anew(objects.shown(shown.token, after))
+        client.application.show_anew(showing.shown(shown.token, after))
 
 
 def get_object_size(client: Client, handle: int, target: int) -> tuple[object, ...]:
@@ -172,7 +172,7 @@ def check_writable(session: Session, of_session: bool) -> None:
 
 def keep(client: Client, session: Session, made: Key | Object, cko: int) -> int:
     """The handle of an object that was just made; what is of a session ends with it."""
-    shown = next((each for each in objects.shown(session.token, made) if each.cko == cko), None)
+    shown = next((each for each in showing.shown(session.token, made) if each.cko == cko), None)
     if shown is None:
         raise Wrong(CKR.TEMPLATE_INCONSISTENT, "PKCS#11 has no such object.")
     handle = client.application.handle_of(shown)

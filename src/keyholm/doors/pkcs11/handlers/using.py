@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from keyholm.core.gate import Use
-from keyholm.core.mechanisms import Verb
+from keyholm.core.mechanisms import Vendor, Verb
 from keyholm.core.model import Key
 from keyholm.core.model import Kind as ObjectKind
 from keyholm.core.operation import Operation
@@ -109,9 +109,15 @@ def begin(
     with session.lock:
         active = _active(client, kind, mechanism, key)
         session.start(active)
-    length = lengths.of_signature(active.shown, active.mechanism) if kind is Kind.SIGN else None
-    flags = 0 if active.wants_pin else MAY_BE_FOLDED
-    return CK.UNAVAILABLE_INFORMATION if length is None else length, flags
+    if kind is not Kind.SIGN:
+        return CK.UNAVAILABLE_INFORMATION, _folding(active)
+    length = lengths.of_signature(active.shown, active.mechanism)
+    # Where a result may have to wait for room, there must be a session that it waits in.
+    return (CK.UNAVAILABLE_INFORMATION, 0) if length is None else (length, _folding(active))
+
+
+def _folding(active: Active) -> int:
+    return 0 if active.wants_pin else MAY_BE_FOLDED
 
 
 # --- all at once ---------------------------------------------------------------------------
@@ -142,6 +148,8 @@ def once(kind: Kind) -> Callable[..., tuple[object, ...]]:
         if checked.wants_pin:
             raise _pin_wanted()
         if kind is Kind.SIGN:
+            if checked.length is None:
+                raise Wrong(CKR.FUNCTION_NOT_SUPPORTED)
             if not fits(checked.length, room):
                 return (checked.length,)
             return (_sign(client, checked.shown, checked.chosen, data or b""),)
@@ -169,7 +177,7 @@ def _given(
     """The result if it fits. What does not fit, and a question for the length, end nothing."""
     if active.result is None:
         most = _most(active, size)
-        if not room or (active.kind is Kind.SIGN and not fits(most, room)):
+        if not room or (_is_exact(active) and not fits(most, room)):
             return (most,)
         active.result = _or_end(session, active, make)
     result = active.result
@@ -321,6 +329,10 @@ def verify_signature_final(client: Client, handle: int) -> None:
 
 def _most(active: Active, given: int) -> int:
     return lengths.most(active.shown, active.mechanism, active.verb, given)
+
+
+def _is_exact(active: Active) -> bool:
+    return active.kind is Kind.SIGN and not isinstance(active.mechanism, Vendor)
 
 
 def _ready(session: Session, kind: Kind) -> Active:
