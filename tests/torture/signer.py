@@ -1,0 +1,69 @@
+"""A program that signs with a PKCS#11 module in its own process: MODULE PIN TIMES.
+
+It writes the length of each signature, or what failed.
+"""
+
+import ctypes
+import sys
+from typing import Any
+
+from native.generate import IN_2_40
+from tests.native.driver import ULONG, Attribute, Mechanism, _function
+
+from keyholm.wire.pkcs11.constants import CKA, CKF, CKM, CKO, CKR, CKU
+
+
+class Functions:
+    def __init__(self, path: str) -> None:
+        listed = ctypes.POINTER(ctypes.c_void_p)()
+        assert ctypes.CDLL(path).C_GetFunctionList(ctypes.byref(listed)) == CKR.OK
+        # After the version, which is padded to a word.
+        for place, name in enumerate(IN_2_40, start=1):
+            setattr(self, name, _function(name, listed[place] or 0))
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
+
+
+def sign(functions: Functions, pin: bytes) -> str:
+    failed: list[str] = []
+
+    def call(name: str, *arguments: Any) -> None:
+        status = getattr(functions, name)(*arguments)
+        if status != CKR.OK:
+            failed.append(f"C_{name} {CKR.name(status)}")
+            raise StopIteration
+
+    slots, count = (ULONG * 16)(), ULONG(16)
+    session, key, found = ULONG(), ULONG(), ULONG()
+    kind = ULONG(CKO.PRIVATE_KEY)
+    wanted = Attribute(CKA.CLASS, ctypes.addressof(kind), ctypes.sizeof(kind))
+    signature, length = (ctypes.c_ubyte * 512)(), ULONG(512)
+    try:
+        call("GetSlotList", 1, slots, ctypes.byref(count))
+        call("OpenSession", slots[0], CKF.SERIAL_SESSION, None, None, ctypes.byref(session))
+        functions.Login(session, CKU.USER, pin, len(pin))
+        call("FindObjectsInit", session, ctypes.byref(wanted), 1)
+        call("FindObjects", session, ctypes.byref(key), 1, ctypes.byref(found))
+        call("FindObjectsFinal", session)
+        call("SignInit", session, ctypes.byref(Mechanism(CKM.ECDSA, None, 0)), key)
+        call("Sign", session, bytes(32), 32, signature, ctypes.byref(length))
+    except StopIteration:
+        return failed[0]
+    finally:
+        functions.CloseSession(session)
+    return f"signed {length.value} of {count.value} slots"
+
+
+def main() -> None:
+    functions = Functions(sys.argv[1])
+    status = functions.Initialize(None)
+    if status != CKR.OK:
+        print(f"C_Initialize {CKR.name(status)}")
+        return
+    for _ in range(int(sys.argv[3])):
+        print(sign(functions, sys.argv[2].encode()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
