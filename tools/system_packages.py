@@ -21,6 +21,9 @@ SEARCHED = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/s
 
 BORROWED = ROOT / ".dev"
 
+LIBRARIES = f"/usr/lib/{get_config_var('MULTIARCH')}"
+YKCS11 = f"{LIBRARIES}/libykcs11.so.2"
+
 
 @dataclass(frozen=True, slots=True)
 class Package:
@@ -28,6 +31,8 @@ class Package:
     proof: str  # a program on PATH, or a file: where it is, the package is
     wanted_for: str
     demo: bool = False
+    # Its files are wanted and not what installing it does to the machine.
+    unpacked: bool = False
 
     def is_here(self) -> bool:
         if self.proof.startswith("/"):
@@ -66,10 +71,30 @@ PACKAGES = (
     Package("opensc", "pkcs11-tool", "a program that loads a module by its path"),
     Package(
         "libengine-pkcs11-openssl",
-        f"/usr/lib/{get_config_var('MULTIARCH')}/engines-3/pkcs11.so",
+        f"{LIBRARIES}/engines-3/pkcs11.so",
         "OpenSSL with our module",
     ),
     Package("default-jre-headless", "keytool", "Java with our module"),
+    Package("pcscd", "pcscd", "a private pcscd, for a card in software"),
+    Package(
+        "vsmartcard-vpcd",
+        str(BORROWED / "tree/usr/lib/pcsc/drivers/serial/libifdvpcd.so"),
+        "the reader that it lies in",
+        unpacked=True,  # its configuration has any pcscd of the machine listen to the network
+    ),
+    Package("ykcs11", YKCS11, "a PKCS#11 module for YubiKeys"),
+    Package("yubico-piv-tool", "yubico-piv-tool", "a program that judges our card"),
+    Package("yubikey-manager", "ykman", "a program that judges our card"),
+    Package("opencryptoki", "pkcsslotd", "a PKCS#11 module with a daemon of its own"),
+    Package("libtpm2-pkcs11-1", f"{LIBRARIES}/pkcs11/libtpm2_pkcs11.so", "a TPM's PKCS#11 module"),
+    Package("libtpm2-pkcs11-tools", "tpm2_ptool", "its store"),
+    Package("tpm2-tools", "tpm2_getcap", "its store"),
+    Package("tpm2-abrmd", "tpm2-abrmd", "a TPM for several programs at once"),
+    Package("libtss2-tcti-swtpm0", f"{LIBRARIES}/libtss2-tcti-swtpm.so.0", "the way to swtpm"),
+    Package("swtpm", "swtpm", "a TPM in software"),
+    Package("swtpm-tools", "swtpm_setup", "a TPM in software"),
+    Package("dbus-daemon", "dbus-daemon", "a private bus for tpm2-abrmd"),
+    Package("libnss3", f"{LIBRARIES}/libsoftokn3.so", "the PKCS#11 module of browsers"),
     Package("gdb", "gdb", "proof that a debugger cannot look into the daemon"),
 )
 # What the suites of other people want besides, as .ci/run starts them.
@@ -88,15 +113,20 @@ def install(packages: Sequence[Package]) -> list[Package]:
     if not packages:
         return []
     become_root = way_to_root()
-    if shutil.which("apt-get", path=SEARCHED) and become_root is not None:
-        _apt_get(become_root, [package.name for package in packages])
+    installed = [package.name for package in packages if not package.unpacked]
+    if installed and shutil.which("apt-get", path=SEARCHED) and become_root is not None:
+        _apt_get(become_root, installed)
+    for package in packages:
+        if package.unpacked:
+            unpack(package)
     left = missing(packages)
     if left:
         print("Not installed here; what needs it is skipped, with its reason:")
         for package in left:
             print(f"  {package.name:16} {package.wanted_for}")
-        names = " ".join(package.name for package in left)
-        print(f"To have everything:\n  sudo apt-get install -y --no-install-recommends {names}")
+        names = " ".join(package.name for package in left if not package.unpacked)
+        if names:
+            print(f"To have everything:\n  sudo apt-get install -y --no-install-recommends {names}")
     return left
 
 
@@ -124,10 +154,15 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get -qq update
 apt-get -qq -y install --no-install-recommends "$@"
-# A login server that came for a test must not be there after the next start of the machine.
+# A server that came for a test must not be there after the next start of the machine.
 if [ -d /run/systemd/system ]; then
     for name in "$@"; do
-        [ "$name" != openssh-server ] || systemctl --quiet disable ssh.service
+        case $name in
+        openssh-server) systemctl --quiet disable ssh.service ;;
+        pcscd) systemctl --quiet disable pcscd.socket pcscd.service ;;
+        opencryptoki) systemctl --quiet disable pkcsslotd.service ;;
+        tpm2-abrmd) systemctl --quiet disable tpm2-abrmd.service ;;
+        esac
     done
 fi
 """
@@ -159,11 +194,37 @@ def borrow(packages: Sequence[Package]) -> bool:
     return all(is_borrowed(package) for package in packages)
 
 
+def unpack(package: Package) -> None:
+    """Only its own files, without what it depends on, as whoever we are."""
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        return
+    BORROWED.mkdir(parents=True, exist_ok=True)
+    print(f"  unpacking a private copy of {package.name} ...", flush=True)
+    with tempfile.TemporaryDirectory(dir=ROOT, prefix=".apt-") as state:
+        for archive in _download_alone(Path(state), package.name):
+            subprocess.run(["dpkg-deb", "-x", archive, BORROWED / "tree"], check=True)
+
+
 def is_borrowed(package: Package) -> bool:
     return (BORROWED / "bin" / package.proof).exists()
 
 
 def _download(state: Path, names: Sequence[str]) -> list[Path]:
+    """Them, and what they need and the system does not have."""
+    fetch = ["install", "-y", "--download-only", "--no-install-recommends", *names]
+    _with_own_lists(state, fetch)
+    return sorted((state / "cache" / "archives").glob("*.deb"))
+
+
+def _download_alone(folder: Path, name: str) -> list[Path]:
+    # The system's lists, if it has any, save fetching our own.
+    words = ["apt-get", "-qq", "download", name]
+    if subprocess.run(words, cwd=folder, capture_output=True).returncode:
+        _with_own_lists(folder, words[2:])
+    return sorted(folder.glob("*.deb"))
+
+
+def _with_own_lists(state: Path, fetch: Sequence[str]) -> None:
     for folder in ("lists/partial", "cache/archives/partial"):
         (state / folder).mkdir(parents=True, exist_ok=True)
     options = [
@@ -175,13 +236,11 @@ def _download(state: Path, names: Sequence[str]) -> list[Path]:
         "APT::Sandbox::User=",
     ]
     apt_get = ["apt-get", "-qq", *(word for option in options for word in ("-o", option))]
-    fetch = ["install", "-y", "--download-only", "--no-install-recommends", *names]
     for verb in (["update"], fetch):
-        done = subprocess.run([*apt_get, *verb], text=True, capture_output=True)
+        done = subprocess.run([*apt_get, *verb], cwd=state, text=True, capture_output=True)
         if done.returncode:
             print("    " + "\n    ".join(done.stderr.strip().splitlines()[-4:]))
-            return []
-    return sorted((state / "cache" / "archives").glob("*.deb"))
+            return
 
 
 # Each program gets the libraries that came with it, and nobody else does: a variable for all
