@@ -60,10 +60,14 @@ def _handlers(line: CommandLine, places: Places) -> Handlers:
     """In the steward."""
     if not line.stays:
         close_standard_files(2)
+    from keyholm.daemon import module_files
     from keyholm.daemon.configuration import read
     from keyholm.daemon.steward.work import Work, settings_from
 
-    return Work(os.environ, lambda: settings_from(read(places.config), line.providers)).handlers()
+    modules = module_files.folder(places)
+    return Work(
+        os.environ, lambda: settings_from(read(places.config), modules, line.providers)
+    ).handlers()
 
 
 def _keeper(

@@ -65,9 +65,13 @@ def serve(*, system: bool = False) -> int:
 
 def _handlers(found: Places) -> Handlers:
     """In the steward."""
+    from keyholm.daemon import module_files
     from keyholm.daemon.steward.work import Work, settings_from
 
-    return Work(os.environ, lambda: settings_from(configuration.read(found.config))).handlers()
+    modules = module_files.folder(found)
+    return Work(
+        os.environ, lambda: settings_from(configuration.read(found.config), modules)
+    ).handlers()
 
 
 def _run(

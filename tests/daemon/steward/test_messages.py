@@ -14,6 +14,8 @@ from keyholm.daemon.steward.messages import (
     Ask,
     CheckProvider,
     Done,
+    Ended,
+    EndWorker,
     Examine,
     Examined,
     Failed,
@@ -27,13 +29,17 @@ from keyholm.daemon.steward.messages import (
     Show,
     Signed,
     SignWithKey,
+    StartWorker,
     Usable,
     Witness,
+    WorkerEnded,
+    WorkerStarted,
     decode_reply,
     decode_request,
     encode,
 )
 from keyholm.wire.codec import Malformed
+from keyholm.worker.spec import Isolation
 
 words = st.text(st.characters(codec="utf-8"), max_size=20)
 uint32 = st.integers(0, 2**32 - 1)
@@ -63,6 +69,9 @@ questions = st.builds(
     # To the millisecond: that is how it is sent.
     seconds=st.integers(0, 10**6).map(lambda number: number / 1000),
 )
+isolations = st.builds(
+    Isolation, st.booleans(), words, st.lists(words, max_size=3).map(tuple), st.booleans()
+)
 usable = st.builds(Usable, words, words)
 KINDS: dict[type, st.SearchStrategy[Message]] = {
     Identify: st.builds(Identify, uint32, st.booleans()),
@@ -79,6 +88,11 @@ KINDS: dict[type, st.SearchStrategy[Message]] = {
     CheckProvider: st.builds(CheckProvider, words),
     ProviderAllowed: st.builds(ProviderAllowed, words),
     Witness: st.builds(Witness, st.binary()),
+    StartWorker: st.builds(StartWorker, words, words),
+    WorkerStarted: st.builds(WorkerStarted, uint32, uint32, isolations),
+    WorkerEnded: st.builds(WorkerEnded, uint32),
+    Ended: st.builds(Ended, st.none() | uint32, st.lists(words, max_size=3).map(tuple)),
+    EndWorker: st.builds(EndWorker, uint32),
     Reload: st.builds(Reload),
     Done: st.builds(Done),
     Failed: st.builds(Failed, words, words, words),

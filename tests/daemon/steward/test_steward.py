@@ -22,7 +22,7 @@ from keyholm.daemon.asker import MOST_AHEAD, Asker, LooksUp
 from keyholm.daemon.steward import messages
 from keyholm.daemon.steward.client import MOST_IDLE, StewardClient
 from keyholm.daemon.steward.identify import identify
-from keyholm.daemon.steward.server import MOST_CHANNELS, Handler, start
+from keyholm.daemon.steward.server import MOST_CHANNELS, Handler, Handlers, start
 
 ME = Peer(os.getuid(), os.getgid(), os.getpid())
 CONFIRM = Question(Kind.CONFIRM, "keyholm", "Allow?")
@@ -30,8 +30,10 @@ NS_LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
 
 
 @contextmanager
-def steward(handlers: Mapping[type, Handler] | None = None) -> Iterator[StewardClient]:
-    client = start(lambda: handlers or {})
+def steward(
+    handlers: Mapping[type, Handler] | None = None, make: Callable[[], Handlers] | None = None
+) -> Iterator[StewardClient]:
+    client = start(make or (lambda: handlers or {}))
     try:
         yield client
     finally:

@@ -1,11 +1,12 @@
-"""Frames between keeper and steward: a body, and at most one secret beside it.
+"""Frames between keeper and steward: a body, and at most one secret or socket beside it.
 
     uint32  bytes of the body
     uint32  bytes of the secret
     body
     secret
 
-The secret goes from and into locked memory; it is never part of a message's value.
+The secret goes from and into locked memory; it is never part of a message's value. A socket
+goes as a descriptor, with the first byte of its frame.
 """
 
 import select
@@ -17,6 +18,7 @@ from keyholm.core.secret import Secret
 from keyholm.wire.codec import Malformed
 
 HEADER: Final = struct.Struct(">II")
+DESCRIPTOR: Final = struct.Struct("i")
 MOST_BODY: Final = 1024 * 1024
 MOST_SECRET: Final = 64 * 1024
 AT_ONCE: Final = 4096  # bytes that are asked for before the size of a plain frame is known
@@ -26,14 +28,18 @@ class HungUp(ConnectionError):
     """The other side is gone."""
 
 
-def send(channel: socket.socket, body: bytes, secret: Secret | None = None) -> None:
+def send(channel: socket.socket, body: bytes, beside: Secret | socket.socket | None = None) -> None:
     """Raises `HungUp`."""
     try:
-        if secret is None:
+        if beside is None:
             channel.sendall(HEADER.pack(len(body), 0) + body)
+        elif isinstance(beside, Secret):
+            channel.sendall(HEADER.pack(len(body), len(beside)) + body)
+            channel.sendall(beside.view)
         else:
-            channel.sendall(HEADER.pack(len(body), len(secret)) + body)
-            channel.sendall(secret.view)
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, DESCRIPTOR.pack(beside.fileno()))]
+            frame = HEADER.pack(len(body), 0) + body
+            channel.sendall(frame[channel.sendmsg([frame], rights) :])
     except OSError as error:
         raise HungUp(str(error)) from error
 
@@ -53,6 +59,32 @@ def receive(channel: socket.socket) -> tuple[bytes, Secret | None]:
         secret.close()
         raise
     return body, secret
+
+
+def receive_socket(channel: socket.socket) -> tuple[bytes, socket.socket | None]:
+    """The next frame, which may have a socket of packets beside it, and no secret.
+
+    Raises `HungUp`, `Malformed` and `TimeoutError`.
+    """
+    try:
+        data, rights, _, _ = channel.recvmsg(1, socket.CMSG_SPACE(DESCRIPTOR.size))
+    except ConnectionError as error:
+        raise HungUp(str(error)) from error
+    beside = None
+    if rights:
+        (descriptor,) = DESCRIPTOR.unpack(rights[0][2][: DESCRIPTOR.size])
+        beside = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, descriptor)
+    try:
+        if not data:
+            raise HungUp("end of file")
+        body_size, secret_size = HEADER.unpack(data + _exactly(channel, HEADER.size - 1))
+        if body_size > MOST_BODY or secret_size:
+            raise Malformed(f"a frame of {body_size} and {secret_size} bytes")
+        return _exactly(channel, body_size), beside
+    except (OSError, Malformed):
+        if beside is not None:
+            beside.close()
+        raise
 
 
 def receive_plain(channel: socket.socket, seconds: float) -> bytes:

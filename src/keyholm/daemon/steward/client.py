@@ -24,9 +24,16 @@ from keyholm.core.caller import Executable, Peer, Process
 from keyholm.core.prompt import Answer, Question
 from keyholm.core.secret import Secret
 from keyholm.daemon.steward import messages, pidfd
-from keyholm.daemon.steward.channel import HungUp, receive, receive_plain, send
+from keyholm.daemon.steward.channel import (
+    HungUp,
+    receive,
+    receive_plain,
+    receive_socket,
+    send,
+)
 from keyholm.daemon.steward.look_up import Gone, LookUp
 from keyholm.wire.codec import Malformed
+from keyholm.worker.start import CLOSING_SECONDS, Ended, Started
 
 QUICK: Final = 10.0  # seconds after which a steward that does not answer is taken for dead
 MOST_IDLE: Final = 8
@@ -51,6 +58,7 @@ class StewardClient:
         self._idle: list[socket.socket] = []
         self._begun: set[socket.socket] = set()
         self._running = 0  # requests that may have started a program
+        self._workers: dict[int, Started] = {}  # by each of their numbers
         self._lock = threading.Lock()
 
     @property
@@ -91,7 +99,9 @@ class StewardClient:
 
     def started(self, peer: Peer) -> bool:
         """Whether `peer` is a program that the steward started: such a one has no business
-        at a door. Costs nothing while no program runs."""
+        at a door. Costs next to nothing while no program runs."""
+        if peer.pid in self._workers:
+            return True
         if not self._running:
             return False
         try:
@@ -149,6 +159,52 @@ class StewardClient:
 
     def reload(self) -> None:
         self._quick(messages.Reload(), messages.Done)
+
+    # --- workers ----------------------------------------------------------------------
+
+    def start_worker(self, name: str, path: str = "") -> Started:
+        """See `Starter`."""
+        with self._open() as channel:
+            channel.settimeout(CLOSING_SECONDS + SLACK)
+            try:
+                send(channel, messages.encode(messages.StartWorker(name, path)))
+                body, master = receive_socket(channel)
+                reply = expect(messages.decode_reply(body), messages.WorkerStarted)
+            except TimeoutError as error:
+                raise errors.DaemonFailed("The helper process did not answer in time.") from error
+            except (HungUp, Malformed) as error:
+                raise self._failure() from error
+        if master is None:
+            raise errors.DaemonFailed("There is no room for the socket of one more worker.")
+        started = Started(reply.pid, reply.inner, reply.isolation, master)
+        self._came(started)
+        return started
+
+    def worker_ended(self, pid: int) -> Ended:
+        """See `Starter`."""
+        reply = self._quick(messages.WorkerEnded(pid), messages.Ended)
+        if reply.status is not None:
+            self._went(pid)
+        return Ended(reply.status, reply.lines)
+
+    def end_worker(self, pid: int) -> None:
+        """See `Starter`."""
+        self._quick(messages.EndWorker(pid), messages.Done)
+
+    def _came(self, worker: Started) -> None:
+        self._workers |= {worker.pid: worker, worker.inner: worker}
+        if worker.isolation.forks:
+            with self._lock:
+                self._running += 1
+
+    def _went(self, pid: int) -> None:
+        worker = self._workers.pop(pid, None)
+        if worker is None:
+            return
+        self._workers.pop(worker.inner, None)
+        if worker.isolation.forks:
+            with self._lock:
+                self._running -= 1
 
     # --- requests ---------------------------------------------------------------------
 

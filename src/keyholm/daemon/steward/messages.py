@@ -12,6 +12,7 @@ from msgspec.msgpack import Decoder, Encoder
 from keyholm.core.caller import Executable, Process
 from keyholm.core.prompt import Question
 from keyholm.wire.codec import Malformed
+from keyholm.worker.spec import Isolation
 
 
 class Message(Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fields=True, tag=True):
@@ -104,6 +105,42 @@ class Witness(Message, frozen=True):
     checkpoint: bytes
 
 
+class StartWorker(Message, frozen=True):
+    """Start the worker of the configured module `name`; without a name, of the library `path`,
+    if that is one of the allowed providers."""
+
+    name: str
+    path: str
+
+
+class WorkerStarted(Message, frozen=True):
+    """The worker's master socket lies beside the message. `pid` is the process to watch,
+    `inner` the one in which the library is."""
+
+    pid: int
+    inner: int
+    isolation: Isolation
+
+
+class WorkerEnded(Message, frozen=True):
+    """How did this worker end?"""
+
+    pid: int
+
+
+class Ended(Message, frozen=True):
+    """`status` as waitpid gives it, None while it runs; `lines`: the last it wrote to stderr."""
+
+    status: int | None
+    lines: tuple[str, ...]
+
+
+class EndWorker(Message, frozen=True):
+    """Kill this worker."""
+
+    pid: int
+
+
 class Reload(Message, frozen=True):
     """Read the configuration file again."""
 
@@ -123,10 +160,30 @@ class Failed(Message, frozen=True):
 encode = Encoder().encode
 # By name and not from the tuples above: a type checker reads this.
 _requests: Final[Decoder[Message]] = Decoder(
-    Identify | Resolve | Ask | Show | Examine | SignWithKey | CheckProvider | Witness | Reload
+    Identify
+    | Resolve
+    | Ask
+    | Show
+    | Examine
+    | SignWithKey
+    | CheckProvider
+    | Witness
+    | StartWorker
+    | WorkerEnded
+    | EndWorker
+    | Reload
 )
 _replies: Final[Decoder[Message]] = Decoder(
-    Identified | Resolved | Answered | Examined | Signed | ProviderAllowed | Done | Failed
+    Identified
+    | Resolved
+    | Answered
+    | Examined
+    | Signed
+    | ProviderAllowed
+    | WorkerStarted
+    | Ended
+    | Done
+    | Failed
 )
 
 

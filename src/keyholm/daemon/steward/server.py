@@ -9,7 +9,6 @@ import os
 import select
 import signal
 import socket
-import struct
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -18,9 +17,10 @@ from typing import Any, Final
 from keyholm.core import errors
 from keyholm.core.secret import Secret
 from keyholm.daemon.steward import messages
-from keyholm.daemon.steward.channel import HungUp, receive, send
+from keyholm.daemon.steward.channel import DESCRIPTOR, HungUp, receive, send
 from keyholm.daemon.steward.client import StewardClient
-from keyholm.daemon.steward.identify import descends_from, identify, owner_of, resolve
+from keyholm.daemon.steward.descent import Descent
+from keyholm.daemon.steward.identify import identify, owner_of, resolve
 from keyholm.wire.codec import Malformed
 
 PR_SET_DUMPABLE: Final = 4
@@ -28,13 +28,23 @@ PR_SET_CHILD_SUBREAPER: Final = 36
 PR_SET_NO_NEW_PRIVS: Final = 38
 MOST_CHANNELS: Final = 512  # fewer than the descriptors that a process may usually have
 FIRST_DESCRIPTOR: Final = 3
-DESCRIPTOR: Final = struct.Struct("i")
+# What is answered without a program that comes and goes.
+WITHOUT_PROGRAM: Final = (
+    messages.Identify,
+    messages.Resolve,
+    messages.CheckProvider,
+    messages.StartWorker,
+    messages.WorkerEnded,
+    messages.EndWorker,
+    messages.Reload,
+)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
+Beside = Secret | socket.socket | None
 # Takes the request, the secret beside it, and the channel: the keeper hanging up takes the
-# request back. Gives the reply and the secret beside that.
-Handler = Callable[[Any, Secret | None, socket.socket], tuple[messages.Message, Secret | None]]
+# request back. Gives the reply and what goes beside that.
+Handler = Callable[[Any, Secret | None, socket.socket], tuple[messages.Message, Beside]]
 Handlers = Mapping[type[Any], Handler]
 
 
@@ -94,7 +104,7 @@ def _become_steward(keep: Collection[int]) -> None:
 class Steward:
     def __init__(self, master: socket.socket, handlers: Handlers) -> None:
         self._master = master
-        self._pid = os.getpid()
+        self._descent = Descent()
         self._places = threading.BoundedSemaphore(MOST_CHANNELS)
         self._handlers: dict[type[Any], Handler] = {
             messages.Identify: self._identify,
@@ -135,22 +145,39 @@ class Steward:
             self._places.release()
 
     def _answer(self, channel: socket.socket, request: Any, secret: Secret | None) -> None:
-        answer = None
+        beside: Beside = None
         try:
             try:
-                reply, answer = self._handlers[type(request)](request, secret, channel)
+                reply, beside = self._handle(request, secret, channel)
             except errors.KeyholmError as error:
                 reply = messages.Failed(type(error).__name__, error.what, error.remedy)
-            send(channel, messages.encode(reply), answer)
+            send(channel, messages.encode(reply), beside)
         finally:
-            for used in (secret, answer):
+            for used in (secret, beside):
                 if used is not None:
                     used.close()
+
+    def _handle(
+        self, request: Any, secret: Secret | None, channel: socket.socket
+    ) -> tuple[messages.Message, Beside]:
+        handler = self._handlers[type(request)]
+        if not isinstance(request, WITHOUT_PROGRAM):
+            with self._descent.program():
+                return handler(request, secret, channel)
+        reply, beside = handler(request, secret, channel)
+        match request, reply:
+            case _, messages.WorkerStarted():
+                self._descent.came(reply)
+            case messages.WorkerEnded(pid), messages.Ended(status) if status is not None:
+                self._descent.went(pid)
+            case _:
+                pass
+        return reply, beside
 
     def _identify(
         self, request: messages.Identify, secret: Secret | None, channel: socket.socket
     ) -> tuple[messages.Message, None]:
-        ours = _has_children() and descends_from(request.pid, self._pid)
+        ours = self._descent.has(request.pid)
         uid = owner_of(request.pid) if request.whose else None
         return messages.Identified(identify(request.pid), uid, ours), None
 
@@ -159,11 +186,3 @@ def _resolve(
     request: messages.Resolve, secret: Secret | None, channel: socket.socket
 ) -> tuple[messages.Message, None]:
     return messages.Resolved(resolve(request.path)), None
-
-
-def _has_children() -> bool:
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return False
-    return True

@@ -4,8 +4,11 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Final
 
+from keyholm.core.errors import BadConfiguration, BadRequest
 from keyholm.core.prompt import Question
 from keyholm.core.secret import Secret
 from keyholm.daemon.configuration import Configuration
@@ -14,15 +17,21 @@ from keyholm.daemon.steward.identify import stat_of, terminal_name
 from keyholm.daemon.steward.security_key import SecurityKeys
 from keyholm.daemon.steward.server import Handlers
 from keyholm.daemon.steward.witness import Witnesses
+from keyholm.daemon.steward.workers import Workers, module_in
 from keyholm.prompters.askpass import Askpass
 from keyholm.prompters.order import InOrder
 from keyholm.prompters.pinentry import Pinentry
 from keyholm.prompters.prompter import Patience, Prompter
 from keyholm.prompters.session import Session
 from keyholm.prompters.terminal import Terminal
+from keyholm.worker.spec import Spec
 
 EVERY_PROMPTER: Final = ("askpass", "pinentry", "terminal")
 Told = tuple[messages.Message, Secret | None]
+
+
+def no_module(name: str) -> Spec:
+    raise BadConfiguration(f"There is no module {name!r}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +43,15 @@ class Settings:
     pinentry: str = ""
     providers: str = ""
     witnesses: Witnesses = field(default_factory=Witnesses)
+    module: Callable[[str], Spec] = no_module
+    """What a module's name stands for. Raises `BadConfiguration`."""
 
 
-def settings_from(configuration: Configuration, providers: str | None = None) -> Settings:
-    """`providers` are those of the command line, if it names any."""
+def settings_from(
+    configuration: Configuration, modules: Path, providers: str | None = None
+) -> Settings:
+    """`modules` is the folder of module files; `providers` are those of the command line, if it
+    names any."""
     witness = configuration.trail.witness
     return Settings(
         order=tuple(configuration.prompters.order),
@@ -45,6 +59,7 @@ def settings_from(configuration: Configuration, providers: str | None = None) ->
         pinentry=configuration.prompters.pinentry,
         providers=configuration.agent.providers if providers is None else providers,
         witnesses=Witnesses(witness.file, witness.journal, witness.command),
+        module=partial(module_in, modules),
     )
 
 
@@ -65,6 +80,7 @@ class Work:
             messages.CheckProvider: self._check_provider,
             messages.Witness: self._witness,
             messages.Reload: self._reload,
+            **Workers(self._spec_of).handlers(),
         }
 
     def _apply(self, settings: Settings) -> None:
@@ -75,6 +91,7 @@ class Work:
         }
         self._prompters = InOrder([makers[name]() for name in settings.order])
         self._keys = SecurityKeys(self._session.start, settings.providers)
+        self._module = settings.module
         self._witnesses = settings.witnesses
 
     def _ask(self, request: messages.Ask, secret: Secret | None, channel: socket.socket) -> Told:
@@ -108,6 +125,15 @@ class Work:
         self, request: messages.CheckProvider, secret: Secret | None, channel: socket.socket
     ) -> Told:
         return messages.ProviderAllowed(self._keys.allowed(request.path)), None
+
+    def _spec_of(self, name: str, path: str) -> Spec:
+        """Raises `KeyholmError`."""
+        if name:
+            return self._module(name)
+        if not path:
+            raise BadRequest("Neither a module nor a library was named.")
+        library = self._keys.allowed(path)
+        return Spec(os.path.basename(library), library)
 
     def _witness(
         self, request: messages.Witness, secret: Secret | None, channel: socket.socket
