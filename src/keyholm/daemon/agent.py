@@ -18,7 +18,7 @@ from typing import Final
 from keyholm.daemon import agent_socket
 from keyholm.daemon.agent_line import LONGEST, USAGE, CommandLine, Fatal, Usage, parse
 from keyholm.daemon.agent_socket import Listening
-from keyholm.daemon.undumpable import refuse_debuggers
+from keyholm.sandbox.process import refuse_debuggers
 
 SOCKET_VARIABLE: Final = "SSH_AUTH_SOCK"
 PID_VARIABLE: Final = "SSH_AGENT_PID"

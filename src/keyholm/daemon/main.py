@@ -23,7 +23,7 @@ from keyholm.daemon.notify import Notify
 from keyholm.daemon.places import Places
 from keyholm.daemon.steward.client import StewardClient
 from keyholm.daemon.steward.server import Handlers, start
-from keyholm.daemon.undumpable import refuse_debuggers
+from keyholm.sandbox.process import refuse_debuggers
 
 if TYPE_CHECKING:
     from keyholm.daemon.keeper import Keeper

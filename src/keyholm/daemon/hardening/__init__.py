@@ -12,9 +12,7 @@ What a kernel does not have is left out and reported; the daemon runs all the sa
 `keyholm status` and `keyholm doctor` say what is missing.
 """
 
-import ctypes
 import os
-import resource
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,17 +20,9 @@ from pathlib import Path
 from typing import Final
 
 from keyholm.core import secret
-from keyholm.daemon.hardening import landlock, seccomp
-from keyholm.daemon.hardening.landlock import READ, WRITE, Access, Rule
-from keyholm.daemon.undumpable import refuse_debuggers
-
-PR_SET_NO_NEW_PRIVS: Final = 38
-PR_SET_MDWE: Final = 65
-MDWE_REFUSE_EXEC_GAIN: Final = 1
-PR_CAPBSET_DROP: Final = 24
-LAST_CAPABILITY: Final = 63
-CAPABILITY_VERSION_3: Final = 0x20080522
-CAP_IPC_LOCK: Final = 14
+from keyholm.daemon.hardening.calls import allowed
+from keyholm.sandbox import landlock, process, seccomp
+from keyholm.sandbox.landlock import READ, WRITE, Access, Rule
 
 # What the interpreter and the C library read while they run: the time zone, the linker's
 # cache for a module that is loaded late, who a uid is, how many processors there are,
@@ -58,9 +48,6 @@ SYSTEM: Final = tuple(
         ),
     )
 )
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,43 +87,20 @@ NOTHING: Final = Hardening(False, False, False, False, False, 0, False)
 
 def apply(*, writes: Iterable[Path], reads: Iterable[Path] = ()) -> Hardening:
     """Close the sandbox. `writes` are the daemon's own folders."""
-    undumpable = refuse_debuggers()
-    no_core = _no_core()
-    privileges = _prctl(PR_SET_NO_NEW_PRIVS, 1)
-    capabilities = _give_up_capabilities()
-    code = _prctl(PR_SET_MDWE, MDWE_REFUSE_EXEC_GAIN)
+    undumpable = process.refuse_debuggers()
+    no_core = process.refuse_core_files()
+    privileges = process.refuse_new_privileges()
+    # Users have little memory that they may lock; who has the right keeps it.
+    capabilities = process.give_up_capabilities(keep=(process.CAP_IPC_LOCK,))
+    code = process.refuse_new_code()
     rules = [Rule(path, READ) for path in (*SYSTEM, *python_places(), *reads)]
     rules.append(Rule(Path(os.devnull), READ | Access.WRITE_FILE))
     version = landlock.apply([*rules, *(Rule(path, WRITE) for path in writes)])
-    return Hardening(undumpable, no_core, privileges, capabilities, code, version, seccomp.apply())
+    filtered = seccomp.apply(allowed(os.getpid()))
+    return Hardening(undumpable, no_core, privileges, capabilities, code, version, filtered)
 
 
 def python_places() -> tuple[Path, ...]:
     """Where modules that are imported late come from."""
     paths = {sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path}
     return tuple(sorted(Path(path) for path in paths if path and os.path.isabs(path)))
-
-
-def _prctl(option: int, value: int) -> bool:
-    return bool(_libc.prctl(option, value, 0, 0, 0) == 0)
-
-
-def _no_core() -> bool:
-    try:
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    except (OSError, ValueError):
-        return False
-    return True
-
-
-def _give_up_capabilities() -> bool:
-    """All but locking memory, if we have that: users have little of it otherwise."""
-    for capability in range(LAST_CAPABILITY + 1):
-        if capability != CAP_IPC_LOCK:
-            _prctl(PR_CAPBSET_DROP, capability)
-    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
-    # Effective, permitted, inheritable: the low words, then the high ones.
-    sets = (ctypes.c_uint32 * 6)()
-    _libc.capget(header, sets)
-    keep = sets[1] & 1 << CAP_IPC_LOCK
-    return bool(_libc.capset(header, (ctypes.c_uint32 * 6)(keep, keep, 0, 0, 0, 0)) == 0)

@@ -1,17 +1,18 @@
-"""Seccomp: refuse every system call that the keeper has no business with.
+"""Seccomp: refuse every system call that a process has no business with.
 
 The filter is classic BPF, assembled here from a table. What it refuses fails with EPERM, so
-that a mistake in our table shows as an error that can be reported and not as a dead daemon.
+that a mistake in a table shows as an error that can be reported and not as a dead process.
 A call from a foreign architecture, which only an attack would make, ends the process.
 """
 
 import ctypes
 import os
 import struct
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from keyholm.daemon.hardening.system_calls import ALWAYS, SOMETIMES, Numbers
+from keyholm.sandbox.system_calls import NUMBERS
 
 PR_SET_SECCOMP: Final = 22
 SECCOMP_MODE_FILTER: Final = 2
@@ -33,17 +34,6 @@ ARGUMENTS: Final = 16
 # Calls newer than this list have the same number everywhere. Told that the kernel has none of
 # them, a C library does what it did before; told that it may not, it might give up.
 NEWER: Final = 450
-
-CLONE_THREAD: Final = 0x00010000
-AF_UNIX: Final = 1
-SOCK_STREAM: Final = 1
-SOCK_TYPE: Final = 0xF
-PR_SET_NAME: Final = 15
-PR_SET_VMA: Final = 0x53564D41
-# Asking only: dumpable, name, seccomp, no-new-privileges.
-PRCTL_ASKS: Final = (3, 16, 21, 39)
-FIOCLEX, FIONCLEX, FIONBIO, FIONREAD = 0x5451, 0x5450, 0x5421, 0x541B
-TCGETS, TIOCGWINSZ = 0x5401, 0x5413  # is it a terminal, and how wide?
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +57,24 @@ class Argument:
     mask: int = 0xFFFFFFFF
 
 
-Condition = tuple[Argument, ...]  # all of them
+@dataclass(frozen=True, slots=True)
+class Unlike:
+    """The low 32 bits of argument `index` are not `value`, whatever the high ones are: the
+    kernel does not look at those."""
+
+    index: int
+    value: int
 
 
-def conditions(pid: int) -> dict[str, tuple[Condition, ...]]:
-    """When a call of `SOMETIMES` is allowed: any of its conditions holds."""
-    return {
-        # Threads, never processes.
-        "clone": ((Argument(0, CLONE_THREAD, CLONE_THREAD),),),
-        # Its flags are behind a pointer. Told that there is no such call, glibc uses clone.
-        "clone3": (),
-        # Datagrams can be sent to any address; a stream goes to its other end alone.
-        "socketpair": ((Argument(0, AF_UNIX), Argument(1, SOCK_STREAM, SOCK_TYPE)),),
-        "prctl": tuple((Argument(0, option),) for option in (PR_SET_NAME, PR_SET_VMA, *PRCTL_ASKS)),
-        "ioctl": tuple(
-            (Argument(1, request),)
-            for request in (FIOCLEX, FIONCLEX, FIONBIO, FIONREAD, TCGETS, TIOCGWINSZ)
-        ),
-        # Of itself: the limits, and no signal to anybody else.
-        "prlimit64": ((Argument(0, 0), Argument(2, 0)),),
-        "kill": ((Argument(0, pid),),),
-    }
+Condition = tuple[Argument | Unlike, ...]  # all of them
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Calls by name: those that may always be made, and those that may if any condition holds."""
+
+    always: Collection[str]
+    sometimes: Mapping[str, tuple[Condition, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +88,7 @@ class Instruction:
         return struct.pack("=HBBI", self.code, self.then, self.otherwise, self.value)
 
 
-def assemble(architecture: Architecture, pid: int) -> list[Instruction]:
+def assemble(architecture: Architecture, allowed: Allowed) -> list[Instruction]:
     """The filter; a jump is never longer than its own rule."""
     program = [
         Instruction(LOAD, ARCHITECTURE),
@@ -111,22 +98,21 @@ def assemble(architecture: Architecture, pid: int) -> list[Instruction]:
         Instruction(JUMP_NOT_BELOW, NEWER, otherwise=1),  # those of x32 among them
         Instruction(RETURN, RET_ERRNO | ENOSYS),
     ]
-    for numbers in ALWAYS.values():
-        if (number := _number(numbers, architecture)) is not None:
+    for name in allowed.always:
+        if (number := _number(name, architecture)) is not None:
             program += [
                 Instruction(JUMP_EQUAL, number, otherwise=1),
                 Instruction(RETURN, RET_ALLOW),
             ]
-    for name, alternatives in conditions(pid).items():
-        number = _number(SOMETIMES[name], architecture)
-        if number is not None:
+    for name, alternatives in allowed.sometimes.items():
+        if (number := _number(name, architecture)) is not None:
             program += _rule(number, alternatives, ENOSYS if name == "clone3" else EPERM)
     program.append(Instruction(RETURN, RET_ERRNO | EPERM))
     return program
 
 
-def _number(numbers: Numbers, architecture: Architecture) -> int | None:
-    return numbers[architecture.column]
+def _number(name: str, architecture: Architecture) -> int | None:
+    return NUMBERS[name][architecture.column]
 
 
 def _rule(number: int, alternatives: tuple[Condition, ...], refusal: int) -> list[Instruction]:
@@ -142,6 +128,10 @@ def _condition(condition: Condition) -> list[Instruction]:
     code: list[Instruction] = [Instruction(RETURN, RET_ALLOW)]
     for argument in reversed(condition):
         low = ARGUMENTS + 8 * argument.index
+        if isinstance(argument, Unlike):
+            unlike = Instruction(JUMP_EQUAL, argument.value, then=len(code))
+            code = [Instruction(LOAD, low), unlike, *code]
+            continue
         wanted = argument.value & argument.mask
         code = [Instruction(JUMP_EQUAL, wanted, otherwise=len(code)), *code]
         if argument.mask != 0xFFFFFFFF:
@@ -159,12 +149,12 @@ class _Program(ctypes.Structure):  # struct sock_fprog
     _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]  # type: ignore[mutable-override]
 
 
-def apply() -> bool:
+def apply(allowed: Allowed) -> bool:
     """False where the kernel or the architecture cannot. NO_NEW_PRIVS must be set already."""
     architecture = ARCHITECTURES.get(os.uname().machine)
     if architecture is None:
         return False
-    program = assemble(architecture, os.getpid())
+    program = assemble(architecture, allowed)
     code = b"".join(instruction.encode() for instruction in program)
     buffer = ctypes.create_string_buffer(code, len(code))
     header = _Program(len(program), ctypes.addressof(buffer))

@@ -1,16 +1,17 @@
-"""The system calls that the keeper may make once its sandbox is closed, by number.
+"""System calls by number, in the groups in which they are allowed.
 
 A short list that allows beats a long one that forbids: what a later kernel adds is refused
 without our doing. Each call stands here with its number on x86_64 and on aarch64, where None
-means that this architecture never had it. What is allowed only with certain arguments has its
-conditions in `seccomp`.
+means that this architecture never had it. Who may make which of them under what conditions is
+said in an `Allowed` of `seccomp`.
 """
 
 from typing import Final
 
 Numbers = tuple[int, int | None]
 
-ALWAYS: Final[dict[str, Numbers]] = {
+# What Python and the C library need, with nothing of their own left to open or to start.
+EVERYWHERE: Final[dict[str, Numbers]] = {
     # files: what may be opened is Landlock's business
     "read": (0, 63),
     "write": (1, 64),
@@ -151,7 +152,121 @@ ALWAYS: Final[dict[str, Numbers]] = {
     "getrlimit": (97, 163),
 }
 
-SOMETIMES: Final[dict[str, Numbers]] = {
+# What libraries do beside that, on files, time, threads and sockets of their own.
+LIBRARIES: Final[dict[str, Numbers]] = {
+    # files
+    "creat": (85, None),
+    "chown": (92, None),
+    "fchown": (93, 55),
+    "lchown": (94, None),
+    "fchownat": (260, 54),
+    "symlink": (88, None),
+    "symlinkat": (266, 36),
+    "utime": (132, None),
+    "utimes": (235, None),
+    "futimesat": (261, None),
+    "chdir": (80, 49),
+    "fchdir": (81, 50),
+    "getxattr": (191, 8),
+    "lgetxattr": (192, 9),
+    "fgetxattr": (193, 10),
+    "listxattr": (194, 11),
+    "llistxattr": (195, 12),
+    "flistxattr": (196, 13),
+    "readahead": (187, 213),
+    "sync": (162, 81),
+    "syncfs": (306, 267),
+    "msync": (26, 227),
+    "mincore": (27, 232),
+    "getdents": (78, None),
+    "inotify_init": (253, None),
+    "inotify_init1": (294, 26),
+    "inotify_add_watch": (254, 27),
+    "inotify_rm_watch": (255, 28),
+    "memfd_create": (319, 279),
+    "splice": (275, 76),
+    "tee": (276, 77),
+    # time and waiting
+    "pause": (34, None),
+    "alarm": (37, None),
+    "setitimer": (38, 103),
+    "getitimer": (36, 102),
+    "timer_create": (222, 107),
+    "timer_settime": (223, 110),
+    "timer_gettime": (224, 108),
+    "timer_getoverrun": (225, 109),
+    "timer_delete": (226, 111),
+    "timerfd_create": (283, 85),
+    "timerfd_settime": (286, 86),
+    "timerfd_gettime": (287, 87),
+    "signalfd": (282, None),
+    "signalfd4": (289, 74),
+    "eventfd": (284, None),
+    "epoll_create": (213, None),
+    "epoll_pwait2": (441, 441),
+    "futex_waitv": (449, 449),
+    # sockets: which there can be is decided where they are made
+    "connect": (42, 203),
+    "bind": (49, 200),
+    "listen": (50, 201),
+    "recvmmsg": (299, 243),
+    "sendmmsg": (307, 269),
+    # memory
+    "mlockall": (151, 230),
+    "munlockall": (152, 231),
+    "pkey_alloc": (330, 289),
+    "pkey_free": (331, 290),
+    "pkey_mprotect": (329, 288),
+    "get_mempolicy": (239, 236),
+    # threads
+    "sched_setaffinity": (203, 122),
+    "sched_getparam": (143, 121),
+    "sched_setparam": (142, 118),
+    "sched_getscheduler": (145, 120),
+    "sched_setscheduler": (144, 119),
+    "sched_get_priority_max": (146, 125),
+    "sched_get_priority_min": (147, 126),
+    "sched_rr_get_interval": (148, 127),
+    "sched_getattr": (315, 275),
+    "getpriority": (140, 141),
+    "setpriority": (141, 140),
+    "getcpu": (309, 168),
+    "arch_prctl": (158, None),
+    "rt_sigsuspend": (130, 133),
+    # facts, and limits, which only go down
+    "getpgrp": (111, None),
+    "getpgid": (121, 155),
+    "getsid": (124, 156),
+    "getresuid": (118, 148),
+    "getresgid": (120, 150),
+    "capget": (125, 90),
+    "setrlimit": (160, 164),
+}
+
+# What is shared with other processes by a name that is no file's.
+SHARED_MEMORY: Final[dict[str, Numbers]] = {
+    "shmget": (29, 194),
+    "shmat": (30, 196),
+    "shmctl": (31, 195),
+    "shmdt": (67, 197),
+    "semget": (64, 190),
+    "semop": (65, 193),
+    "semctl": (66, 191),
+    "semtimedop": (220, 192),
+    "msgget": (68, 186),
+    "msgsnd": (69, 189),
+    "msgrcv": (70, 188),
+    "msgctl": (71, 187),
+    "mq_open": (240, 180),
+    "mq_unlink": (241, 181),
+    "mq_timedsend": (242, 182),
+    "mq_timedreceive": (243, 183),
+    "mq_notify": (244, 184),
+    "mq_getsetattr": (245, 185),
+}
+
+# What depends on its arguments, for everybody.
+CONDITIONAL: Final[dict[str, Numbers]] = {
     "clone": (56, 220),
     "clone3": (435, 435),
     "socketpair": (53, 199),
@@ -159,4 +274,9 @@ SOMETIMES: Final[dict[str, Numbers]] = {
     "ioctl": (16, 29),
     "prlimit64": (302, 261),
     "kill": (62, 129),
+    "socket": (41, 198),
+    "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240),
 }
+
+NUMBERS: Final = EVERYWHERE | LIBRARIES | SHARED_MEMORY | CONDITIONAL

@@ -1,4 +1,4 @@
-"""Landlock: which files the keeper can reach at all, whoever's uid it has.
+"""Landlock: which files a process can reach at all, whoever's uid it has.
 
 The ABI is asked of the kernel; what it does not know is left out. Everything that it handles
 is denied but for the folders that are named. See landlock(7).
@@ -80,11 +80,11 @@ def handled(version: int) -> Access:
     return access
 
 
-def apply(rules: Iterable[Rule]) -> int:
+def apply(rules: Iterable[Rule], *, network: bool = False) -> int:
     """Restrict this thread, and those it starts, to `rules`; gives the ABI, 0 if there is none.
 
     Call it before the first thread. NO_NEW_PRIVS must be set already. Paths that do not exist
-    are left out.
+    are left out. `network`: TCP stays possible.
     """
     version = abi()
     if not version:
@@ -93,7 +93,7 @@ def apply(rules: Iterable[Rule]) -> int:
     attributes = struct.pack(
         "=QQQ",
         access,
-        NETWORK if version >= NETWORK_SINCE else 0,
+        NETWORK if version >= NETWORK_SINCE and not network else 0,
         SCOPES if version >= SCOPES_SINCE else 0,
     )
     size = 24 if version >= SCOPES_SINCE else 16 if version >= NETWORK_SINCE else 8
