@@ -61,8 +61,8 @@ def structure(name: str) -> type[Structure]:
     return type(name, (Structure,), {"_fields_": fields})
 
 
-def point(made: Structure, member: str, value: bytes) -> None:
-    memory = ctypes.create_string_buffer(value, max(1, len(value)))
+def point(made: Structure, member: str, value: bytes | memoryview) -> None:
+    memory = ctypes.create_string_buffer(bytes(value), max(1, len(value)))
     made.kept.append(memory)
     setattr(made, member, ctypes.addressof(memory))
 

@@ -101,9 +101,9 @@ class Program:
 class House:
     """A token without a passphrase, and whoever connects is taken for `process`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shield: Shield | None = None) -> None:
         self.trail, self.people, self.clock = ListTrail(), ScriptedPrompters(), Clock()
-        self.shield = Shield()
+        self.shield = shield or Shield()
         self.store = DiskStore(folder / "store", shield=self.shield, cost=CHEAP, floor=CHEAP)
         token = self.store.make_token("main", os.getuid(), None)
         assert isinstance(token, DiskToken)

@@ -22,6 +22,7 @@ def test_no_failure_is_called_ok(error: type[KeyholmError]) -> None:
 def test_what_cannot_be_decrypted_is_not_called_bad_data() -> None:
     assert code(DataInvalid("?"), Verb.DECRYPT) == CKR.ENCRYPTED_DATA_INVALID
     assert code(DataLengthInvalid("?"), Verb.UNWRAP) == CKR.WRAPPED_KEY_LEN_RANGE
+    assert code(DataInvalid("?"), Verb.DERIVE) == CKR.MECHANISM_PARAM_INVALID
     assert code(DataInvalid("?"), Verb.SIGN) == CKR.DATA_INVALID
 
 

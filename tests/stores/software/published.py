@@ -1,15 +1,17 @@
 """What NIST, the RFCs and others publish, as the package cryptography-vectors has it."""
 
-from collections.abc import Iterator
-from typing import TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol, TypeVar
 
 import cryptography_vectors
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from keyholm.core.mechanisms import Mechanism, Verb
+from keyholm.core.mechanisms import Mechanism, MlKem, Verb
 from keyholm.core.model import SecretType
 from keyholm.core.secret import Secret
 from keyholm.stores.software import using
+from keyholm.stores.software.deriving import derive
+from keyholm.stores.software.encapsulating import decapsulate, encapsulate
 from keyholm.stores.software.secret_keys import SecretValue
 
 Item = TypeVar("Item")
@@ -49,10 +51,14 @@ def records(name: str, *, first: str = "count", anew: str = "key") -> list[Recor
     return found
 
 
-def some(items: list[Item], most: int = 60) -> list[Item]:
+def some(doing: "Doing", items: Iterable[Item], most: int = 60) -> list[Item]:
     """Of a long list as many as are worth their time, from all parts of it."""
-    assert items
-    return items[:: max(1, len(items) // most)]
+    listed = list(items)
+    assert listed
+    return listed[:: max(1, -(-len(listed) // min(most, doing.most)))]
+
+
+ALL = 1 << 20  # for `most`: of those that cost little
 
 
 def octets(record: Record, *names: str) -> bytes:
@@ -101,18 +107,74 @@ def secret(kind: SecretType, value: bytes) -> SecretValue:
     return SecretValue(kind, Secret.of(value))
 
 
-def done(
-    key: object, verb: Verb, mechanism: Mechanism, data: bytes, signature: bytes = b""
-) -> bytes:
-    """In one part; what comes of it."""
-    running = using.begin(key, verb, mechanism)
-    return running.update(data) + running.finish(signature)
+# --- who does it ---------------------------------------------------------------------
 
 
-def in_parts(
-    key: object, verb: Verb, mechanism: Mechanism, data: bytes, size: int, signature: bytes = b""
-) -> bytes:
-    """The same, in parts of `size` bytes."""
-    running = using.begin(key, verb, mechanism)
-    given = [running.update(data[at : at + size]) for at in range(0, len(data), size)]
-    return b"".join(given) + running.finish(signature)
+class Doing(Protocol):
+    """The keys of these vectors are used by it: by the store's software alone, or by a program
+    at the other end of the house. What is wrong raises as the store does."""
+
+    most: int  # vectors of a file, or a part of one, that are worth their time
+
+    def done(
+        self, key: Any, verb: Verb, mechanism: Mechanism, data: bytes, signature: bytes = b""
+    ) -> bytes:
+        """In one part; what comes of it."""
+
+    def in_parts(
+        self,
+        key: Any,
+        verb: Verb,
+        mechanism: Mechanism,
+        data: bytes,
+        size: int,
+        signature: bytes = b"",
+    ) -> bytes:
+        """The same, in parts of `size` bytes."""
+
+    def derived(self, key: Any, mechanism: Mechanism, size: int) -> bytes:
+        """A secret of so many bytes; 0: of as many as there are."""
+
+    def encapsulated(self, public: Any, mechanism: MlKem) -> tuple[bytes, bytes]:
+        """Ciphertext and secret."""
+
+    def decapsulated(self, key: Any, mechanism: MlKem, ciphertext: bytes) -> bytes: ...
+
+
+class Software:
+    """The store's software alone."""
+
+    most = 1 << 20
+
+    def done(
+        self, key: Any, verb: Verb, mechanism: Mechanism, data: bytes, signature: bytes = b""
+    ) -> bytes:
+        running = using.begin(key, verb, mechanism)
+        return running.update(data) + running.finish(signature)
+
+    def in_parts(
+        self,
+        key: Any,
+        verb: Verb,
+        mechanism: Mechanism,
+        data: bytes,
+        size: int,
+        signature: bytes = b"",
+    ) -> bytes:
+        running = using.begin(key, verb, mechanism)
+        given = [running.update(data[at : at + size]) for at in range(0, len(data), size)]
+        return b"".join(given) + running.finish(signature)
+
+    def derived(self, key: Any, mechanism: Mechanism, size: int) -> bytes:
+        with derive(key, mechanism, size) as made:
+            assert len(made) == size or not size
+            return bytes(made.view)
+
+    def encapsulated(self, public: Any, mechanism: MlKem) -> tuple[bytes, bytes]:
+        ciphertext, made = encapsulate(public, mechanism)
+        with made:
+            return ciphertext, bytes(made.view)
+
+    def decapsulated(self, key: Any, mechanism: MlKem, ciphertext: bytes) -> bytes:
+        with decapsulate(key, mechanism, ciphertext) as made:
+            return bytes(made.view)

@@ -4,14 +4,22 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x448, x25519
-from tests.stores.software.published import Record, number, octets, records, secret, some
+from tests.stores.software.published import (
+    ALL,
+    Doing,
+    Record,
+    Software,
+    number,
+    octets,
+    records,
+    secret,
+    some,
+)
 
 from keyholm.core.errors import DataInvalid
-from keyholm.core.mechanisms import CounterKdf, Ecdh, Hash, Hkdf, Kdf, Mechanism, MlKem, Pbkdf2
+from keyholm.core.mechanisms import CounterKdf, Ecdh, Hash, Hkdf, Kdf, MlKem, Pbkdf2
 from keyholm.core.model import SecretType
 from keyholm.stores.software import deriving
-from keyholm.stores.software.deriving import derive
-from keyholm.stores.software.encapsulating import decapsulate, encapsulate
 
 CURVES: dict[str, type[ec.EllipticCurve]] = {
     "EB": ec.SECP224R1,
@@ -22,12 +30,6 @@ CURVES: dict[str, type[ec.EllipticCurve]] = {
 KAS = "asymmetric/ECDH/KASValidityTest_ECCStaticUnified_"
 
 
-def derived(key: Any, mechanism: Mechanism, size: int) -> bytes:
-    with derive(key, mechanism, size) as made:
-        assert len(made) == size or not size
-        return bytes(made.view)
-
-
 def of_hash(name: str) -> Hash:
     return Hash(name.lower().replace("-", ""))
 
@@ -35,7 +37,10 @@ def of_hash(name: str) -> Hash:
 # --- agreement -----------------------------------------------------------------------
 
 
-def agreement(each: Record) -> tuple[ec.EllipticCurvePrivateKey, bytes, Hash] | None:
+Agreement = tuple[ec.EllipticCurvePrivateKey, bytes, Hash]
+
+
+def agreement(each: Record) -> Agreement | None:
     curve, algorithm = each["word"].split(" - ")
     # There are wrong halves of our own as well, which never get to be loaded.
     if curve not in CURVES or not each["result"].startswith(("P", "F (1 -", "F (2 -")):
@@ -46,45 +51,45 @@ def agreement(each: Record) -> tuple[ec.EllipticCurvePrivateKey, bytes, Hash] | 
     return key, b"\4" + x.to_bytes(width) + y.to_bytes(width), of_hash(algorithm)
 
 
-@pytest.mark.parametrize("role", ["init", "resp"])
-def test_ecdh_is_that_of_nist(role: str) -> None:
-    right = wrong = 0
-    for each in records(f"{KAS}NOKC_ZZOnly_{role}.fax"):
+def agreements(name: str) -> tuple[list[tuple[Agreement, Record]], list[Agreement]]:
+    """Those that come to something, with what; and those of which the other half is wrong."""
+    right, wrong = [], []
+    for each in records(f"{KAS}{name}.fax"):
         found = agreement(each)
-        if found is None:
-            continue
-        (key, point, _), z = found, octets(each, "z")
-        if each["result"].startswith("P"):
-            right += 1
-            assert derived(key, Ecdh(point), 0) == z
-            assert derived(key, Ecdh(point, cofactor=True), 0) == z
-            # What is too much is cut off in front.
-            assert derived(key, Ecdh(point), 16) == z[-16:]
-        else:  # the other side's x or y was changed
-            wrong += 1
-            with pytest.raises(DataInvalid):
-                derive(key, Ecdh(point), 0)
-    assert right > 50
-    assert wrong > 4
+        if found is not None and each["result"].startswith("P"):
+            right.append((found, each))
+        elif found is not None:
+            wrong.append(found)
+    assert len(right) > 50
+    assert len(wrong) > 4
+    return right, wrong
 
 
 @pytest.mark.parametrize("role", ["init", "resp"])
-def test_ecdh_with_the_kdf_of_sp_800_56a_is_that_of_nist(role: str) -> None:
-    right = 0
-    for each in records(f"{KAS}KDFConcat_NOKC_{role}.fax"):
-        found = agreement(each)
-        if found is None or not each["result"].startswith("P"):
-            continue
-        key, point, algorithm = found
+def test_ecdh_is_that_of_nist(doing: Doing, role: str) -> None:
+    right, wrong = agreements(f"NOKC_ZZOnly_{role}")
+    for (key, point, _), each in some(doing, right, ALL):
+        z = octets(each, "z")
+        assert doing.derived(key, Ecdh(point), 0) == z
+        assert doing.derived(key, Ecdh(point, cofactor=True), 0) == z
+        # What is too much is cut off in front.
+        assert doing.derived(key, Ecdh(point), 16) == z[-16:]
+    for key, point, _ in wrong:  # the other side's x or y was changed
+        with pytest.raises(DataInvalid):
+            doing.derived(key, Ecdh(point), 0)
+
+
+@pytest.mark.parametrize("role", ["init", "resp"])
+def test_ecdh_with_the_kdf_of_sp_800_56a_is_that_of_nist(doing: Doing, role: str) -> None:
+    right, _ = agreements(f"KDFConcat_NOKC_{role}")
+    for (key, point, algorithm), each in some(doing, right, ALL):
         mechanism = Ecdh(point, Kdf.SP800_56A, algorithm, octets(each, "oi"))
-        assert derived(key, mechanism, len(octets(each, "dkm"))) == octets(each, "dkm")
-        right += 1
-    assert right > 50
+        assert doing.derived(key, mechanism, len(octets(each, "dkm"))) == octets(each, "dkm")
 
 
 def test_the_kdf_of_x9_63_is_that_of_nist() -> None:
     """The vectors begin with the shared secret, so the step that it is for is taken alone."""
-    for each in some(records("KDF/ansx963_2001.txt"), 400):
+    for each in some(Software(), records("KDF/ansx963_2001.txt"), 400):
         mechanism = Ecdh(b"", Kdf.X963, of_hash(each["word"]), octets(each, "sharedinfo"))
         size = int(each["key data length"]) // 8
         with deriving._x963(memoryview(octets(each, "z")), mechanism, size) as made:
@@ -94,54 +99,57 @@ def test_the_kdf_of_x9_63_is_that_of_nist() -> None:
 @pytest.mark.parametrize(
     ("name", "kind"), [("X25519", x25519.X25519PrivateKey), ("X448", x448.X448PrivateKey)]
 )
-def test_montgomery_curves_are_those_of_rfc_7748(name: str, kind: Any) -> None:
-    for each in records(f"asymmetric/{name}/rfc7748.txt"):
+def test_montgomery_curves_are_those_of_rfc_7748(doing: Doing, name: str, kind: Any) -> None:
+    for each in some(doing, records(f"asymmetric/{name}/rfc7748.txt"), ALL):
         key = kind.from_private_bytes(octets(each, "input_scalar"))
-        assert derived(key, Ecdh(octets(each, "input_u")), 0) == octets(each, "output_u")
+        assert doing.derived(key, Ecdh(octets(each, "input_u")), 0) == octets(each, "output_u")
 
 
 # --- from a secret -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["rfc-5869-HKDF-SHA1", "rfc-5869-HKDF-SHA256", "hkdf-generated"])
-def test_hkdf_is_that_of_rfc_5869(name: str) -> None:
-    for each in records(f"KDF/{name}.txt"):
+def test_hkdf_is_that_of_rfc_5869(doing: Doing, name: str) -> None:
+    for each in some(doing, records(f"KDF/{name}.txt"), ALL):
         algorithm, size = of_hash(each["hash"]), int(each["l"])
         salt, info = octets(each, "salt"), octets(each, "info")
         key = secret(SecretType.GENERIC, octets(each, "ikm"))
         both = Hkdf(algorithm, extract=True, expand=True, salt=salt, info=info)
-        assert derived(key, both, size) == octets(each, "okm")
+        assert doing.derived(key, both, size) == octets(each, "okm")
         if not salt:
             none = Hkdf(algorithm, extract=True, expand=True, salt=None, info=info)
-            assert derived(key, none, size) == octets(each, "okm")
+            assert doing.derived(key, none, size) == octets(each, "okm")
         if "prk" in each:
             first = Hkdf(algorithm, extract=True, expand=False, salt=salt, info=b"")
-            assert derived(key, first, 0) == octets(each, "prk")
+            assert doing.derived(key, first, 0) == octets(each, "prk")
             second = Hkdf(algorithm, extract=False, expand=True, salt=None, info=info)
             middle = secret(SecretType.GENERIC, octets(each, "prk"))
-            assert derived(middle, second, size) == octets(each, "okm")
+            assert doing.derived(middle, second, size) == octets(each, "okm")
 
 
-def test_pbkdf2_is_that_of_rfc_6070() -> None:
+def test_pbkdf2_is_that_of_rfc_6070(doing: Doing) -> None:
     used = 0
-    for each in records("KDF/rfc-6070-PBKDF2-SHA1.txt"):
+    for each in some(doing, records("KDF/rfc-6070-PBKDF2-SHA1.txt"), ALL):
         rounds = int(each["iterations"])
         if rounds > deriving.MOST_ROUNDS:  # one of 16 million rounds
             continue
         password, salt = (each[name].replace("\\0", "\0").encode() for name in ("password", "salt"))
         mechanism = Pbkdf2(Hash.SHA1, salt, rounds)
-        made = derived(secret(SecretType.GENERIC, password), mechanism, int(each["length"]))
+        made = doing.derived(secret(SecretType.GENERIC, password), mechanism, int(each["length"]))
         assert made == octets(each, "derived_key")
         used += 1
     assert used == 5
 
 
-def test_the_counter_kdf_is_that_of_nist() -> None:
-    places = set()
+def test_the_counter_kdf_is_that_of_nist(doing: Doing) -> None:
+    groups: dict[tuple[str, str], list[Record]] = {}
     for each in records("KDF/nist-800-108-KBKDF-CTR.txt"):
         mac, name = each["prf"].split("_")
-        if name.startswith("TDES"):
-            continue
+        if not name.startswith("TDES"):
+            groups.setdefault((mac, each["ctrlocation"]), []).append(each)
+    assert len(groups) == 6
+    for each in (one for group in groups.values() for one in some(doing, group, ALL)):
+        mac, name = each["prf"].split("_")
         kind = SecretType.GENERIC if mac == "HMAC" else SecretType.AES
         place = each["ctrlocation"]
         if place == "MIDDLE_FIXED":
@@ -156,9 +164,7 @@ def test_the_counter_kdf_is_that_of_nist() -> None:
             int(each["rlen"].split("_")[0]) // 8,
         )
         key = secret(kind, octets(each, "ki"))
-        assert derived(key, mechanism, int(each["l"]) // 8) == octets(each, "ko")
-        places.add((mac, place))
-    assert len(places) == 6
+        assert doing.derived(key, mechanism, int(each["l"]) // 8) == octets(each, "ko")
 
 
 # --- encapsulation -------------------------------------------------------------------
@@ -167,15 +173,12 @@ def test_the_counter_kdf_is_that_of_nist() -> None:
 @pytest.mark.parametrize(
     ("size", "kind"), [(768, mlkem.MLKEM768PrivateKey), (1024, mlkem.MLKEM1024PrivateKey)]
 )
-def test_ml_kem_is_that_of_fips_203(size: int, kind: Any) -> None:
-    for each in some(records(f"asymmetric/MLKEM/kat_MLKEM_{size}.rsp"), 60):
+def test_ml_kem_is_that_of_fips_203(doing: Doing, size: int, kind: Any) -> None:
+    for each in some(doing, records(f"asymmetric/MLKEM/kat_MLKEM_{size}.rsp"), 60):
         key = kind.from_seed_bytes(octets(each, "d", "z"))
         assert key.public_key().public_bytes_raw() == octets(each, "pk")
-        with decapsulate(key, MlKem(), octets(each, "ct")) as shared:
-            assert bytes(shared.view) == octets(each, "ss")
+        assert doing.decapsulated(key, MlKem(), octets(each, "ct")) == octets(each, "ss")
         # One that nobody made for this key gives what only this key knows.
-        with decapsulate(key, MlKem(), octets(each, "ct_n")) as other:
-            assert bytes(other.view) == octets(each, "ss_n")
-        ciphertext, ours = encapsulate(key.public_key(), MlKem())
-        with ours, decapsulate(key, MlKem(), ciphertext) as again:
-            assert again == ours
+        assert doing.decapsulated(key, MlKem(), octets(each, "ct_n")) == octets(each, "ss_n")
+        ciphertext, ours = doing.encapsulated(key.public_key(), MlKem())
+        assert doing.decapsulated(key, MlKem(), ciphertext) == ours

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.stores.software.loaded import ALL, key, secret_key
-from tests.stores.software.published import done, in_parts
+from tests.stores.software.published import Software
 
 from keyholm.core.errors import (
     DataInvalid,
@@ -63,6 +63,7 @@ AES, XTS = secret_key(SecretType.AES, 32), secret_key(SecretType.AES, 64)
 DES3, GENERIC = secret_key(SecretType.DES3, 24), secret_key(SecretType.GENERIC, 40)
 CHACHA20 = secret_key(SecretType.CHACHA20, 32)
 RSA, EC = key(Algorithm.RSA_2048), key(Algorithm.ECDSA_P256)
+SOFTWARE = Software()
 K = 256  # bytes of RSA
 
 # A key, how it encrypts, and which lengths it takes.
@@ -120,11 +121,11 @@ def test_what_was_encrypted_is_decrypted_in_whatever_parts(
     size = data.draw(st.sampled_from(sizes))
     plain = (data.draw(st.binary(min_size=1, max_size=64)) * size)[:size]
     one, other = data.draw(st.integers(1, 300)), data.draw(st.integers(1, 300))
-    encrypted = in_parts(used, Verb.ENCRYPT, mechanism, plain, one)
+    encrypted = SOFTWARE.in_parts(used, Verb.ENCRYPT, mechanism, plain, one)
 
-    assert in_parts(used, Verb.DECRYPT, mechanism, encrypted, other) == plain
+    assert SOFTWARE.in_parts(used, Verb.DECRYPT, mechanism, encrypted, other) == plain
     if (used, mechanism, sizes) not in RANDOM:
-        assert done(used, Verb.ENCRYPT, mechanism, plain) == encrypted
+        assert SOFTWARE.done(used, Verb.ENCRYPT, mechanism, plain) == encrypted
 
 
 @pytest.mark.parametrize(("used", "mechanism", "sizes"), CIPHERS)
@@ -132,14 +133,14 @@ def test_the_longest_and_the_shortest_fit_and_others_do_not(
     used: Any, mechanism: Mechanism, sizes: range
 ) -> None:
     for size in {sizes[0], sizes[1], sizes[-1]}:
-        encrypted = done(used, Verb.ENCRYPT, mechanism, bytes(size))
-        assert done(used, Verb.DECRYPT, mechanism, encrypted) == bytes(size)
+        encrypted = SOFTWARE.done(used, Verb.ENCRYPT, mechanism, bytes(size))
+        assert SOFTWARE.done(used, Verb.DECRYPT, mechanism, encrypted) == bytes(size)
     wrong = {size for size in (0, 1, 8, 15, 17, 24, 33) if size not in sizes and size < sizes[-1]}
     if isinstance(mechanism, RsaPkcs1Encryption | RsaOaep):
         wrong |= {sizes[-1] + 1, K, K + 1}
     for size in wrong:
         with pytest.raises(DataLengthInvalid):
-            done(used, Verb.ENCRYPT, mechanism, bytes(size))
+            SOFTWARE.done(used, Verb.ENCRYPT, mechanism, bytes(size))
 
 
 @pytest.mark.parametrize(
@@ -150,20 +151,20 @@ def test_the_longest_and_the_shortest_fit_and_others_do_not(
 def test_what_was_changed_gives_an_error_of_ours_or_other_bytes(
     used: Any, mechanism: Mechanism
 ) -> None:
-    encrypted = done(used, Verb.ENCRYPT, mechanism, bytes(fitting(mechanism)))
+    encrypted = SOFTWARE.done(used, Verb.ENCRYPT, mechanism, bytes(fitting(mechanism)))
     authentic = isinstance(mechanism, AesGcm | AesCcm | AesKeyWrap | ChaCha20Poly1305)
     for at in range(0, len(encrypted), 3):
         changed = bytearray(encrypted)
         changed[at] ^= 1
         try:
-            plain = done(used, Verb.DECRYPT, mechanism, bytes(changed))
+            plain = SOFTWARE.done(used, Verb.DECRYPT, mechanism, bytes(changed))
         except DataInvalid:
             continue
         assert not authentic
         assert plain != bytes(fitting(mechanism))
     for size in range(len(encrypted)):
         try:
-            plain = done(used, Verb.DECRYPT, mechanism, encrypted[:size])
+            plain = SOFTWARE.done(used, Verb.DECRYPT, mechanism, encrypted[:size])
         except (DataInvalid, DataLengthInvalid):
             continue
         assert not authentic
@@ -176,14 +177,14 @@ def fitting(mechanism: Mechanism) -> int:
 
 def test_another_key_or_other_data_beside_it_decrypts_nothing() -> None:
     mechanism = AesGcm(bytes(12), b"", 16)
-    encrypted = done(AES, Verb.ENCRYPT, mechanism, b"secret")
+    encrypted = SOFTWARE.done(AES, Verb.ENCRYPT, mechanism, b"secret")
     for used, by in (
         (secret_key(SecretType.AES, 16), mechanism),
         (AES, AesGcm(bytes(12), b"x", 16)),
         (AES, AesGcm(bytes(11) + b"x", b"", 16)),
     ):
         with pytest.raises(DataInvalid):
-            done(used, Verb.DECRYPT, by, encrypted)
+            SOFTWARE.done(used, Verb.DECRYPT, by, encrypted)
 
 
 def test_nothing_decrypted_leaves_before_its_tag_was_found_right() -> None:
@@ -192,7 +193,7 @@ def test_nothing_decrypted_leaves_before_its_tag_was_found_right() -> None:
         (AES, AesCcm(bytes(12), b"", 16, 1000)),
         (CHACHA20, ChaCha20Poly1305(bytes(12), b"")),
     ):
-        encrypted = done(used, Verb.ENCRYPT, mechanism, bytes(1000))
+        encrypted = SOFTWARE.done(used, Verb.ENCRYPT, mechanism, bytes(1000))
         begun = using.begin(used, Verb.DECRYPT, mechanism)
         assert begun.update(encrypted) == b""
         assert begun.finish() == bytes(1000)
@@ -209,7 +210,7 @@ def test_ciphertexts_of_another_length_than_there_can_be_are_refused() -> None:
         (CHACHA20, ChaCha20Poly1305(bytes(12), b""), bytes(15)),
     ):
         with pytest.raises(DataLengthInvalid):
-            done(used, Verb.DECRYPT, mechanism, data)
+            SOFTWARE.done(used, Verb.DECRYPT, mechanism, data)
 
 
 def test_what_can_leave_early_does() -> None:
@@ -225,18 +226,18 @@ def test_what_can_leave_early_does() -> None:
 def test_a_counter_does_not_run_over() -> None:
     for bits, counter, blocks in ((1, 0, 2), (4, 13, 3), (8, 255, 1), (128, 2**128 - 2, 2)):
         mechanism = AesCtr(counter.to_bytes(16), bits)
-        assert len(done(AES, Verb.ENCRYPT, mechanism, bytes(blocks * 16))) == blocks * 16
+        assert len(SOFTWARE.done(AES, Verb.ENCRYPT, mechanism, bytes(blocks * 16))) == blocks * 16
         with pytest.raises(DataLengthInvalid):
-            done(AES, Verb.ENCRYPT, mechanism, bytes(blocks * 16 + 1))
+            SOFTWARE.done(AES, Verb.ENCRYPT, mechanism, bytes(blocks * 16 + 1))
         with pytest.raises(DataLengthInvalid):
-            in_parts(AES, Verb.DECRYPT, mechanism, bytes(blocks * 16 + 1), 16)
+            SOFTWARE.in_parts(AES, Verb.DECRYPT, mechanism, bytes(blocks * 16 + 1), 16)
 
 
 def test_pkcs1_says_nothing_about_its_padding() -> None:
     """Bleichenbacher's question is not answered: other bytes come, the same each time."""
     for number in range(2, 40):
-        answer = done(RSA, Verb.DECRYPT, RsaPkcs1Encryption(), number.to_bytes(K))
-        assert answer == done(RSA, Verb.DECRYPT, RsaPkcs1Encryption(), number.to_bytes(K))
+        answer = SOFTWARE.done(RSA, Verb.DECRYPT, RsaPkcs1Encryption(), number.to_bytes(K))
+        assert answer == SOFTWARE.done(RSA, Verb.DECRYPT, RsaPkcs1Encryption(), number.to_bytes(K))
         assert len(answer) <= K - 11
 
 
@@ -244,31 +245,31 @@ def test_pkcs1_says_nothing_about_its_padding() -> None:
 def test_rsa_decrypts_its_own_length_only(mechanism: Mechanism) -> None:
     for size in (0, 1, K - 1):
         with pytest.raises(DataLengthInvalid):
-            done(RSA, Verb.DECRYPT, mechanism, bytes(size))
+            SOFTWARE.done(RSA, Verb.DECRYPT, mechanism, bytes(size))
     with pytest.raises(DataLengthInvalid):
-        done(RSA, Verb.DECRYPT, mechanism, bytes(K + 1))
+        SOFTWARE.done(RSA, Verb.DECRYPT, mechanism, bytes(K + 1))
     with pytest.raises(DataInvalid):  # larger than the modulus
-        done(RSA, Verb.DECRYPT, mechanism, b"\xff" * K)
+        SOFTWARE.done(RSA, Verb.DECRYPT, mechanism, b"\xff" * K)
 
 
 def test_raw_rsa_takes_one_number_below_the_modulus() -> None:
     plain = b"\1\2\3"
-    encrypted = done(RSA, Verb.ENCRYPT, RsaRaw(), plain)
-    assert done(RSA, Verb.DECRYPT, RsaRaw(), encrypted) == plain.rjust(K, b"\0")
-    signature = done(RSA, Verb.SIGN, RsaRaw(), plain)
-    done(RSA, Verb.VERIFY, RsaRaw(), plain, signature)
+    encrypted = SOFTWARE.done(RSA, Verb.ENCRYPT, RsaRaw(), plain)
+    assert SOFTWARE.done(RSA, Verb.DECRYPT, RsaRaw(), encrypted) == plain.rjust(K, b"\0")
+    signature = SOFTWARE.done(RSA, Verb.SIGN, RsaRaw(), plain)
+    SOFTWARE.done(RSA, Verb.VERIFY, RsaRaw(), plain, signature)
     for number in (0, 1):
-        assert done(RSA, Verb.DECRYPT, RsaRaw(), bytes([number])) == number.to_bytes(K)
+        assert SOFTWARE.done(RSA, Verb.DECRYPT, RsaRaw(), bytes([number])) == number.to_bytes(K)
     for verb in (Verb.ENCRYPT, Verb.DECRYPT, Verb.SIGN):
         for size in (0, K + 1):
             with pytest.raises(DataLengthInvalid):
-                done(RSA, verb, RsaRaw(), bytes(size))
+                SOFTWARE.done(RSA, verb, RsaRaw(), bytes(size))
         modulus = RSA.public_key().public_numbers().n
         with pytest.raises(DataInvalid):
-            done(RSA, verb, RsaRaw(), modulus.to_bytes(K))
+            SOFTWARE.done(RSA, verb, RsaRaw(), modulus.to_bytes(K))
     for bad in (b"", signature[:-1], signature + b"\0", b"\xff" * K, bytes(K)):
         with pytest.raises(SignatureInvalid):
-            done(RSA, Verb.VERIFY, RsaRaw(), plain, bad)
+            SOFTWARE.done(RSA, Verb.VERIFY, RsaRaw(), plain, bad)
 
 
 # --- signatures ----------------------------------------------------------------------
@@ -282,12 +283,12 @@ def test_what_was_signed_is_verified_in_whatever_parts(
 ) -> None:
     message = data.draw(st.binary(min_size=1, max_size=200))
     one, other = data.draw(st.integers(1, 250)), data.draw(st.integers(1, 250))
-    signature = in_parts(used, Verb.SIGN, mechanism, message, one)
+    signature = SOFTWARE.in_parts(used, Verb.SIGN, mechanism, message, one)
     halves = [used] if isinstance(used, SecretValue) else [used, used.public_key()]
     for half in halves:
-        in_parts(half, Verb.VERIFY, mechanism, message, other, signature)
+        SOFTWARE.in_parts(half, Verb.VERIFY, mechanism, message, other, signature)
         with pytest.raises(SignatureInvalid):
-            in_parts(half, Verb.VERIFY, mechanism, flipped(message), other, signature)
+            SOFTWARE.in_parts(half, Verb.VERIFY, mechanism, flipped(message), other, signature)
 
 
 def flipped(message: bytes) -> bytes:
@@ -297,24 +298,24 @@ def flipped(message: bytes) -> bytes:
 @pytest.mark.parametrize(("used", "mechanism"), SIGNATURES)
 def test_a_signature_that_was_changed_or_cut_is_none(used: Any, mechanism: Mechanism) -> None:
     message = b"what is signed"
-    signature = done(used, Verb.SIGN, mechanism, message)
+    signature = SOFTWARE.done(used, Verb.SIGN, mechanism, message)
     for at in {0, len(signature) // 2, len(signature) - 1}:
         changed = bytearray(signature)
         changed[at] ^= 1
         with pytest.raises(SignatureInvalid):
-            done(used, Verb.VERIFY, mechanism, message, bytes(changed))
+            SOFTWARE.done(used, Verb.VERIFY, mechanism, message, bytes(changed))
     cut = (b"", signature[:1], signature[:-1], signature + b"\0", b"\0" + signature)
     for bad in (*cut, bytes(len(signature)), b"\xff" * len(signature)):
         with pytest.raises(SignatureInvalid):
-            done(used, Verb.VERIFY, mechanism, message, bad)
+            SOFTWARE.done(used, Verb.VERIFY, mechanism, message, bad)
 
 
 def test_r_and_s_have_the_width_of_the_curve() -> None:
     """Else whoever sees a signature could write another for the same message."""
-    signature = done(EC, Verb.SIGN, Ecdsa(Hash.SHA256), b"what is signed")
+    signature = SOFTWARE.done(EC, Verb.SIGN, Ecdsa(Hash.SHA256), b"what is signed")
     wider = b"\0" + signature[:32] + b"\0" + signature[32:]
     with pytest.raises(SignatureInvalid):
-        done(EC, Verb.VERIFY, Ecdsa(Hash.SHA256), b"what is signed", wider)
+        SOFTWARE.done(EC, Verb.VERIFY, Ecdsa(Hash.SHA256), b"what is signed", wider)
 
 
 @pytest.mark.parametrize(
@@ -322,25 +323,25 @@ def test_r_and_s_have_the_width_of_the_curve() -> None:
     [each for each in SIGNATURES if each[1] not in (Ecdsa(), RsaPkcs1())],
 )
 def test_an_empty_message_is_signed(used: Any, mechanism: Mechanism) -> None:
-    signature = done(used, Verb.SIGN, mechanism, b"")
-    done(used, Verb.VERIFY, mechanism, b"", signature)
+    signature = SOFTWARE.done(used, Verb.SIGN, mechanism, b"")
+    SOFTWARE.done(used, Verb.VERIFY, mechanism, b"", signature)
 
 
 def test_raw_signatures_take_what_fits() -> None:
-    signature = done(RSA, Verb.SIGN, RsaPkcs1(), b"")
-    done(RSA, Verb.VERIFY, RsaPkcs1(), b"", signature)
-    longest = done(RSA, Verb.SIGN, RsaPkcs1(), bytes(K - 11))
-    done(RSA, Verb.VERIFY, RsaPkcs1(), bytes(K - 11), longest)
+    signature = SOFTWARE.done(RSA, Verb.SIGN, RsaPkcs1(), b"")
+    SOFTWARE.done(RSA, Verb.VERIFY, RsaPkcs1(), b"", signature)
+    longest = SOFTWARE.done(RSA, Verb.SIGN, RsaPkcs1(), bytes(K - 11))
+    SOFTWARE.done(RSA, Verb.VERIFY, RsaPkcs1(), bytes(K - 11), longest)
     for verb in (Verb.SIGN, Verb.VERIFY):
         with pytest.raises(DataLengthInvalid):
-            done(RSA, verb, RsaPkcs1(), bytes(K - 10), longest)
+            SOFTWARE.done(RSA, verb, RsaPkcs1(), bytes(K - 10), longest)
         for size in (0, 1025):
             with pytest.raises(DataLengthInvalid):
-                done(EC, verb, Ecdsa(), bytes(size), bytes(64))
+                SOFTWARE.done(EC, verb, Ecdsa(), bytes(size), bytes(64))
         prehashed = RsaPss(Hash.SHA256, Hash.SHA256, 32, prehashed=True)
         for size in (0, 31, 33):
             with pytest.raises(DataLengthInvalid):
-                done(RSA, verb, prehashed, bytes(size), bytes(K))
+                SOFTWARE.done(RSA, verb, prehashed, bytes(size), bytes(K))
 
 
 # --- what a key cannot ---------------------------------------------------------------
@@ -515,6 +516,6 @@ def test_errors_are_ours() -> None:
             continue  # slow, and done above
         for data in (b"", b"\0" * 16, b"\xff" * 300):
             try:
-                done(used, verb, mechanism, data, data)
+                SOFTWARE.done(used, verb, mechanism, data, data)
             except KeyholmError:
                 continue

@@ -64,6 +64,8 @@ _OF_DATA: Final[dict[tuple[type[KeyholmError], Verb], int]] = {
     (errors.DataInvalid, Verb.UNWRAP): CKR.WRAPPED_KEY_INVALID,
     (errors.DataLengthInvalid, Verb.UNWRAP): CKR.WRAPPED_KEY_LEN_RANGE,
     (errors.DataLengthInvalid, Verb.VERIFY): CKR.SIGNATURE_LEN_RANGE,
+    # The other side's public value, which C_DeriveKey gets in its mechanism's parameter.
+    (errors.DataInvalid, Verb.DERIVE): CKR.MECHANISM_PARAM_INVALID,
 }
 
 

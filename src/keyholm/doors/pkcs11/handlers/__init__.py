@@ -137,6 +137,7 @@ VERBS: Final[dict[str, Verb]] = {
     **dict.fromkeys(("VerifySignature", "VerifySignatureFinal"), Verb.VERIFY),
     **dict.fromkeys(("DecryptMessage", "DecryptMessageNext"), Verb.DECRYPT),
     **dict.fromkeys(("VerifyMessage", "VerifyMessageNext", "VerifyRecover"), Verb.VERIFY),
+    **dict.fromkeys(("DeriveKey", "DeriveKey2"), Verb.DERIVE),
     "UnwrapKey": Verb.UNWRAP,
     "DecapsulateKey": Verb.UNWRAP,
 }
