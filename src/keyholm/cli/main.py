@@ -48,6 +48,7 @@ COMMANDS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("backup", "backup", "write a token to one encrypted file"),
         ("restore", "restore", "make a token from a backup"),
         ("token", "tokens", "make or remove a token"),
+        ("module", "module", "add or remove a vendor's PKCS#11 module"),
     ),
     "Rules and record": (
         ("policy", "policy", "show, change or explain who may use a key"),

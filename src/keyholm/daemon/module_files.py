@@ -227,6 +227,24 @@ def _check_variable(name: str) -> None:
         )
 
 
+def check_reach(settings: ModuleSettings, places: Places) -> None:
+    """Refuses a module that would see keyholm's own files or sockets: with them it could ask for
+    what its worker keeps from it, or for its own keys. Raises `BadConfiguration`."""
+    ours = [os.path.realpath(each) for each in (places.data, places.run, places.config.parent)]
+    for name in PATHS:
+        for path in getattr(settings, name):
+            real = os.path.realpath(path)
+            if any(_holds(real, own) or _holds(own, real) for own in ours):
+                raise BadConfiguration(
+                    f"{name} has {path}, where keyholm's own files are.",
+                    remedy="Name what the module needs, and not what lies around it.",
+                )
+
+
+def _holds(folder: str, path: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
 # --- the library ---------------------------------------------------------------------
 
 
