@@ -77,9 +77,12 @@ class PassphraseIncorrect(Refused):
 
 
 class PinIncorrect(Refused):
-    def __init__(self, token: str, attempts_left: int) -> None:
+    """`attempts_left` is None where the device does not tell."""
+
+    def __init__(self, token: str, attempts_left: int | None = None) -> None:
+        left = "" if attempts_left is None else f"; {attempts_left} attempts are left"
         super().__init__(
-            f"The PIN for {token} is wrong; {attempts_left} attempts are left.",
+            f"The PIN for {token} is wrong{left}.",
             remedy="Check that you have the right card, then try again.",
         )
         self.attempts_left = attempts_left

@@ -20,6 +20,7 @@ from keyholm.core.errors import (
 from keyholm.core.model import Key, Object
 from keyholm.core.secret import Secret
 from keyholm.core.store import Change, Event, HasSlots, Slot
+from keyholm.core.verifier import Verifier
 from keyholm.stores.disk import files, header, journal, recovery, slots
 from keyholm.stores.disk.cost import Cost
 from keyholm.stores.disk.crypto import Subkeys
@@ -27,7 +28,6 @@ from keyholm.stores.disk.entry import STORE
 from keyholm.stores.disk.header import Header, Written
 from keyholm.stores.disk.slots import KeySlot, Slots
 from keyholm.stores.disk.telling import Telling
-from keyholm.stores.disk.verifier import Verifier
 from keyholm.stores.software.security_keys import SkSign
 from keyholm.stores.software.shield import Shield
 

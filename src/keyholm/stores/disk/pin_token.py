@@ -26,13 +26,13 @@ from keyholm.core.errors import (
 from keyholm.core.secret import Secret
 from keyholm.core.session import LONGEST_PIN, SHORTEST_PIN, Role
 from keyholm.core.store import Change, Event, HasPins, PinState
+from keyholm.core.verifier import Verifier
 from keyholm.stores.disk import crypto, header, tries
 from keyholm.stores.disk.crypto import Subkeys
 from keyholm.stores.disk.locked import Settings
 from keyholm.stores.disk.slots import KeySlot, Slots
 from keyholm.stores.disk.token import DiskToken
 from keyholm.stores.disk.tries import Tries
-from keyholm.stores.disk.verifier import Verifier
 
 MAX_LABEL: Final = 32  # bytes, as PKCS#11 has room for
 

@@ -1,10 +1,11 @@
 """What somebody typed once, to be compared with what is typed next, and not to be read again."""
 
 import hmac
-from typing import Self
+from typing import Final, Self
 
 from keyholm.core.secret import Secret
-from keyholm.stores.disk import crypto
+
+_KEY: Final = 32  # bytes
 
 
 class Verifier:
@@ -12,7 +13,7 @@ class Verifier:
     could be copied."""
 
     def __init__(self, typed: Secret) -> None:
-        self._key = Secret.random(crypto.KEY)
+        self._key = Secret.random(_KEY)
         self._right = self._keyed(typed)
 
     def _keyed(self, typed: Secret) -> bytes:
