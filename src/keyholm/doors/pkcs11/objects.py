@@ -19,6 +19,7 @@ from keyholm.core.naming import cka_id, label_of
 from keyholm.core.store import Token
 from keyholm.cryptoki import forms
 from keyholm.cryptoki.forms import Form
+from keyholm.cryptoki.secrets import MAKES, PLAIN
 from keyholm.wire import x509
 from keyholm.wire.codec import Malformed
 from keyholm.wire.pkcs11.constants import CK, CKA, CKC, CKK, CKM, CKO, CKP
@@ -170,7 +171,7 @@ def _generation(shown: Shown) -> Told:
     form = shown.form
     if form is not None:
         return form.generation
-    return _key(shown).attributes.get(CKA.KEY_GEN_MECHANISM) or _MAKES[_secret_type(shown)]
+    return _key(shown).attributes.get(CKA.KEY_GEN_MECHANISM) or MAKES[_secret_type(shown)]
 
 
 def _is_sensitive(shown: Shown) -> bool:
@@ -223,18 +224,6 @@ def _bit(cka: int) -> Tell:
 _SECRET_USES: Final = frozenset(
     {CKA.ENCRYPT, CKA.DECRYPT, CKA.SIGN, CKA.VERIFY, CKA.WRAP, CKA.UNWRAP, CKA.DERIVE}
 )
-_TYPES: Final[dict[SecretType, int]] = {
-    SecretType.AES: CKK.AES,
-    SecretType.CHACHA20: CKK.CHACHA20,
-    SecretType.DES3: CKK.DES3,
-    SecretType.GENERIC: CKK.GENERIC_SECRET,
-}
-_MAKES: Final[dict[SecretType, int]] = {
-    SecretType.AES: CKM.AES_KEY_GEN,
-    SecretType.CHACHA20: CKM.CHACHA20_KEY_GEN,
-    SecretType.DES3: CKM.DES3_KEY_GEN,
-    SecretType.GENERIC: CKM.GENERIC_SECRET_KEY_GEN,
-}
 
 
 def _secret_type(shown: Shown) -> SecretType:
@@ -244,7 +233,7 @@ def _secret_type(shown: Shown) -> SecretType:
 
 def _secret_key_type(shown: Shown) -> Told:
     """A generic secret may have been made as the key of one HMAC."""
-    return shown.stored.get(CKA.KEY_TYPE) or _TYPES[_secret_type(shown)]
+    return shown.stored.get(CKA.KEY_TYPE) or PLAIN[_secret_type(shown)]
 
 
 def _secret_size(shown: Shown) -> Told:

@@ -7,9 +7,10 @@ from keyholm.core.model import Kind, NewObject, SecretKey, Value
 from keyholm.core.secret import Secret
 from keyholm.cryptoki import forms
 from keyholm.cryptoki.points import plain_point
+from keyholm.cryptoki.secrets import TYPES
 from keyholm.doors.pkcs11.making import keeping
 from keyholm.doors.pkcs11.making.deriving import FROM_OUTSIDE, private_attributes
-from keyholm.doors.pkcs11.making.generating import TYPES, check_size, named_form, secret_attributes
+from keyholm.doors.pkcs11.making.generating import check_size, named_form, secret_attributes
 from keyholm.doors.pkcs11.making.given import Given, bad_value, incomplete, inconsistent
 from keyholm.doors.pkcs11.making.private_keys import pkcs8
 from keyholm.wire import x509

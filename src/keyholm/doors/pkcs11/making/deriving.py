@@ -8,9 +8,10 @@ from keyholm.core.model import Key, Kind, NewObject, Object, SecretKey, SecretTy
 from keyholm.core.secret import Secret
 from keyholm.cryptoki import forms
 from keyholm.cryptoki.mechanisms import Chosen
+from keyholm.cryptoki.secrets import TYPES
 from keyholm.cryptoki.wrong import Wrong
 from keyholm.doors.pkcs11.making import keeping
-from keyholm.doors.pkcs11.making.generating import TYPES, secret_attributes, secret_size
+from keyholm.doors.pkcs11.making.generating import secret_attributes, secret_size
 from keyholm.doors.pkcs11.making.given import Given, bad_value, incomplete, inconsistent
 from keyholm.doors.pkcs11.objects import Shown
 from keyholm.wire.pkcs11.attributes import Attribute, Template

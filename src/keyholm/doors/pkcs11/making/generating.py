@@ -6,6 +6,7 @@ from keyholm.core.model import Algorithm, KeyType, NewKey, RsaKey, SecretKey, Se
 from keyholm.cryptoki import mechanisms
 from keyholm.cryptoki.forms import Form, parameters_of
 from keyholm.cryptoki.mechanisms import ROWS
+from keyholm.cryptoki.secrets import PLAIN, TYPES
 from keyholm.cryptoki.wrong import Wrong
 from keyholm.doors.pkcs11.making import keeping
 from keyholm.doors.pkcs11.making.given import Given, bad_value, incomplete, inconsistent
@@ -13,19 +14,6 @@ from keyholm.wire.pkcs11.attributes import Template
 from keyholm.wire.pkcs11.constants import CKA, CKF, CKK, CKM, CKO, CKR
 from keyholm.wire.pkcs11.mechanisms import Mechanism
 
-# What a secret key of each type is to the core. Keys of one HMAC, and of HKDF, are generic.
-TYPES: Final[dict[int, SecretType]] = {
-    CKK.AES: SecretType.AES,
-    CKK.AES_XTS: SecretType.AES,
-    CKK.CHACHA20: SecretType.CHACHA20,
-    CKK.DES3: SecretType.DES3,
-    CKK.GENERIC_SECRET: SecretType.GENERIC,
-    CKK.HKDF: SecretType.GENERIC,
-    **dict.fromkeys(
-        (key_type for key_type in mechanisms.HMAC_TYPES if key_type != CKK.GENERIC_SECRET),
-        SecretType.GENERIC,
-    ),
-}
 SIZES: Final[dict[int, range | tuple[int, ...]]] = {
     CKK.AES: (16, 24, 32),
     CKK.AES_XTS: (32, 64),
@@ -33,12 +21,6 @@ SIZES: Final[dict[int, range | tuple[int, ...]]] = {
     CKK.DES3: (24,),
 }
 GENERIC_SIZES: Final = range(1, 4097)
-_PLAIN: Final = {
-    SecretType.AES: CKK.AES,
-    SecretType.CHACHA20: CKK.CHACHA20,
-    SecretType.DES3: CKK.DES3,
-    SecretType.GENERIC: CKK.GENERIC_SECRET,
-}
 _RSA_NAMES: Final = {
     2048: Algorithm.RSA_2048,
     3072: Algorithm.RSA_3072,
@@ -112,7 +94,7 @@ def secret_attributes(given: Given, key_type: int) -> tuple[dict[int, Value], bo
     exportable = keeping.protection(given, kept)
     kept.update(keeping.trust(given))
     kept.update(given.kept(keeping.KEPT[CKO.SECRET_KEY]))
-    if key_type != _PLAIN[TYPES[key_type]]:
+    if key_type != PLAIN[TYPES[key_type]]:
         kept[CKA.KEY_TYPE] = key_type
     return kept, exportable
 
