@@ -56,6 +56,12 @@ class Rule:
     door: Door | None = None  # None: every door that has rules
     hide: Selection | None = None
     only: Selection | None = None
+    others_than: tuple[str, ...] = ()  # every program but these
+
+    def is_about(self, caller: Caller) -> bool:
+        if self.programs and not names(self.programs, caller):
+            return False
+        return not self.others_than or not names(self.others_than, caller)
 
     def shows(self, held: Held) -> bool:
         if self.hide is not None and self.hide.selects(held):
@@ -93,8 +99,10 @@ class Visibility:
         self._shipped = tuple(shipped)
         self.use(rules)
 
-    def use(self, rules: Sequence[Rule]) -> None:
-        """A shipped rule counts for a program as long as none of `rules` names it."""
+    def use(self, rules: Sequence[Rule], always: Sequence[Rule] = ()) -> None:
+        """A shipped rule counts for a program as long as none of `rules` names it; those of
+        `always` count beside all others."""
+        self._always = tuple(always)
         self._own = {
             door: tuple(rule for rule in rules if rule.door in (None, door)) for door in Door
         }
@@ -106,18 +114,23 @@ class Visibility:
 
     def of(self, caller: Caller) -> Sight | None:
         """What this caller sees; None: everything."""
-        own, default = self._own[caller.door], self._default[caller.door]
-        if not own and not default:
+        own, default, always = self._own[caller.door], self._default[caller.door], self._always
+        if not own and not default and not always:
             return None
         known = caller.memory.get(self)
         if known is None or known[0] is not self._current:
-            known = caller.memory[self] = (self._current, sight(own, default, caller))
+            known = caller.memory[self] = (
+                self._current,
+                sight(own, default, caller, always),
+            )
         found: Sight | None = known[1]
         return found
 
 
-def sight(own: Sequence[Rule], shipped: Sequence[Rule], caller: Caller) -> Sight | None:
-    """All that of `own` is about this caller, else about it in `shipped`."""
+def sight(
+    own: Sequence[Rule], shipped: Sequence[Rule], caller: Caller, always: Sequence[Rule] = ()
+) -> Sight | None:
+    """All that of `own` is about this caller, else about it in `shipped`; and of `always`."""
     naming = [rule for rule in own if rule.programs and names(rule.programs, caller)]
     if not naming:
         naming = [rule for rule in shipped if rule.programs and names(rule.programs, caller)]
@@ -126,6 +139,7 @@ def sight(own: Sequence[Rule], shipped: Sequence[Rule], caller: Caller) -> Sight
         for rule in (*(rule for rule in (*own, *shipped) if not rule.programs), *naming)
         if rule.hide or rule.only
     ]
+    rules += [rule for rule in always if rule.is_about(caller)]
     return Sight(tuple(rules)) if rules else None
 
 
