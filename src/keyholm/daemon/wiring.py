@@ -57,6 +57,9 @@ from keyholm.wire.ssh import keys
 
 if TYPE_CHECKING:
     from keyholm.stores.disk.store import DiskStore
+    from keyholm.stores.disk.token import DiskToken
+    from keyholm.stores.modules.store import ModulesStore
+    from keyholm.stores.modules.token import ModuleToken
 
 AGENT_FRAME: Final = 256 * 1024  # AGENT_MAX_LEN of OpenSSH
 CONTROL_FRAME: Final = 1024 * 1024
@@ -99,6 +102,7 @@ def whole(
 ) -> Keeper:
     """keyholm serve: every store behind every door."""
     # Not for keyholm-agent, whose first answer somebody may be waiting for.
+    from keyholm.daemon import module_wiring
     from keyholm.daemon.facts import facts_of, trail_facts
     from keyholm.doors.control.server import ControlDoor, Facts
     from keyholm.doors.pkcs11.server import Pkcs11Door
@@ -112,8 +116,16 @@ def whole(
     sk_sign = SecurityKeys(steward, asker).sign
     disk = DiskStore(places.store, shield=shield, sk_sign=sk_sign)
     memory = MemoryStore(shield=shield, sk_sign=sk_sign)
-    live = Live(settings, disk, system=places.system)
-    gate = gate_over([disk, memory], trail, steward, settings, places)
+    configured = module_wiring.modules_of(places)
+    modules = module_wiring.store_of(configured, places, steward, asker)
+    live = Live(
+        settings,
+        disk,
+        modules,
+        system=places.system,
+        of_modules=module_wiring.visible_rules(configured),
+    )
+    gate = gate_over([disk, memory, modules], trail, steward, settings, places)
     who = LooksUp(steward, asker, pidfd.kernel_gives_them())
     options = agent_options(settings.agent)
     agent = AgentDoor(
@@ -126,7 +138,7 @@ def whole(
         return facts_of(keeper, trail_facts(trail, live.settings, places))
 
     control = ControlDoor(gate, who.identify, partial(owner_of, steward), facts, agent, steward)
-    keeper = Keeper(gate, steward, hardened, memory, [disk, memory], doors, trail.close)
+    keeper = Keeper(gate, steward, hardened, memory, [disk, memory, modules], doors, trail.close)
     keeper.apply = partial(live.apply, gate, agent, steward)
     steward.seconds = settings.prompters.seconds
     accepts = partial(admits, who, live.accepts)
@@ -143,13 +155,25 @@ def whole(
 class Live:
     """What a reload can change while clients are connected: who may connect and see what."""
 
-    def __init__(self, settings: Configuration, disk: "DiskStore", *, system: bool) -> None:
-        self.settings, self._disk, self._system = settings, disk, system
-        self.visibility = Visibility(visible_rules(settings))
+    def __init__(
+        self,
+        settings: Configuration,
+        disk: "DiskStore",
+        modules: "ModulesStore",
+        *,
+        system: bool,
+        of_modules: Sequence[Rule] = (),
+    ) -> None:
+        self.settings, self._system = settings, system
+        self._disk, self._modules = disk, modules
+        self._of_modules = of_modules
+        self.visibility = Visibility()
+        self.visibility.use(visible_rules(settings), of_modules)
         self._own = os.getuid()
         self._give_access()
         # Before the inventory hears of a new token: who may see it is known by then.
         disk.listen(self._token_came)
+        modules.listen(self._token_came)
 
     def accepts(self, peer: Peer) -> bool:
         uids = self.settings.uids
@@ -163,20 +187,24 @@ class Live:
         self.settings = changed
         steward.seconds = changed.prompters.seconds
         agent.options = agent_options(changed.agent)
-        self.visibility.use(visible_rules(changed))
+        self.visibility.use(visible_rules(changed), self._of_modules)
         for token in self._give_access():
             gate.inventory.changed(Event(token.store, token.name, Change.KEYS_CHANGED))
 
     def _give_access(self) -> list[Token]:
         """Who may see a token beside its owner and root; gives those where that changed."""
         changed: list[Token] = []
-        for token in self._disk.tokens():
+        for token in self._known():
             access = self.settings.tokens.get(token.name)
             uids = frozenset(access.uids if access else ())
             if token.accepted_uids != uids:
                 token.accepted_uids = uids
                 changed.append(token)
         return changed
+
+    def _known(self) -> "list[DiskToken | ModuleToken]":
+        # Not `tokens` of the modules, which starts them.
+        return [*self._disk.tokens(), *self._modules.known_tokens()]
 
     def _token_came(self, event: Event) -> None:
         if event.change is Change.TOKEN_CAME:
