@@ -29,8 +29,10 @@ def public(home: Home, name: str) -> str:
     return home.keyholm("export", name)
 
 
-def log_in(home: Home, module: str, *keys: str, fails: bool = False) -> str:
-    command = [*home.sshd(*keys), "-oSSH_ASKPASS_REQUIRE=never"][:-1]
+def log_in(home: Home, module: str, *keys: str, fails: bool = False, batch: str = "yes") -> str:
+    """Without BatchMode, ssh logs in to a token that shows it no key, and looks once more."""
+    program, *options = home.sshd(*keys)
+    command = [program, f"-oBatchMode={batch}", *options]
     command += [
         "-oIdentityAgent=none",
         "-oIdentityFile=none",
@@ -62,9 +64,10 @@ def test_ssh_tells_that_the_daemon_is_not_running(home: Home, module: str) -> No
     assert "Start it with `keyholm serve`." in said
 
 
-def test_ssh_tells_that_there_is_no_key(daemon: Home, module: str) -> None:
-    said = log_in(daemon, module, "", fails=True)
-    assert "keyholm: this program was shown no key." in said
+@pytest.mark.parametrize("batch", ["yes", "no"])
+def test_ssh_tells_that_there_is_no_key(daemon: Home, module: str, batch: str) -> None:
+    said = log_in(daemon, module, "", fails=True, batch=batch)
+    assert "keyholm: this program was shown no key. `keyholm list` lists" in said
 
 
 def test_ssh_tells_why_a_key_that_signs_for_git_alone_did_not_log_in(
@@ -78,25 +81,43 @@ def test_ssh_tells_why_a_key_that_signs_for_git_alone_did_not_log_in(
 
 
 @pytest.fixture
-def locked(home: Home) -> Iterator[Home]:
-    """A daemon with one key, which is locked, and nobody to ask for the passphrase."""
+def guarded(home: Home) -> Iterator[Home]:
+    """A daemon with a passphrase, unlocked and without a key, and nobody to ask for it."""
     passphrase = home.folder / "passphrase"
     passphrase.write_text("correct horse\n")
     home.keyholm("init", "--passphrase-file", str(passphrase))
     path = home.folder / "kh/run/pkcs11"
     with home.started([sys.executable, "-m", "keyholm.cli.main", "serve"], path):
         home.keyholm("unlock", "--passphrase-file", str(passphrase))
-        home.keyholm("new", "k", "--type", "ecdsa-p256")
-        home.keyholm("lock")
         yield home
 
 
-def test_ssh_tells_that_the_token_is_locked(locked: Home, module: str) -> None:
-    key = public(locked, "k")
-    said = log_in(locked, module, key, fails=True)
-    assert "keyholm: " in said
-    assert "locked" in said
-    assert "keyholm unlock" in said
+NO_KEY = "keyholm: main shows this program no key, with a login or without. `keyholm list` lists"
+
+
+@pytest.mark.parametrize("batch", ["yes", "no"])
+def test_ssh_tells_that_the_token_is_locked(guarded: Home, module: str, batch: str) -> None:
+    guarded.keyholm("new", "k", "--type", "ecdsa-p256")
+    guarded.keyholm("lock")
+    said = log_in(guarded, module, public(guarded, "k"), fails=True, batch=batch)
+    assert "keyholm: The token 'main' is locked. `keyholm unlock main`" in said
+
+
+@pytest.mark.parametrize("state", ["unlocked", "locked"])
+def test_ssh_tells_that_there_is_no_key_rather_than_that_nobody_can_be_asked(
+    guarded: Home, module: str, state: str
+) -> None:
+    if state == "locked":
+        guarded.keyholm("lock")
+    said = log_in(guarded, module, "", fails=True, batch="no")
+    assert NO_KEY in said
+    assert "human" not in said
+
+
+def test_ssh_tells_that_there_is_no_key_that_pkcs11_knows(guarded: Home, module: str) -> None:
+    guarded.keyholm("new", "k", "--type", "mldsa44-ed25519")
+    said = log_in(guarded, module, "", fails=True, batch="no")
+    assert NO_KEY in said
 
 
 def test_openssh_s_own_agent_takes_the_module(daemon: Home, module: str) -> None:

@@ -16,14 +16,16 @@ from hypothesis import strategies as st
 from tests.doors.pkcs11.served import ROOM, House, Program, Refused
 
 from keyholm.core.audit.records import Operation
-from keyholm.core.model import Algorithm, Key
-from keyholm.core.policy import parse
+from keyholm.core.model import Algorithm, Key, NewKey
+from keyholm.core.policy import OPEN, parse
+from keyholm.core.secret import Secret
 from keyholm.doors.pkcs11.application import MAX_SESSIONS
 from keyholm.doors.pkcs11.handlers import HANDLERS
 from keyholm.doors.pkcs11.server import RELAYED
+from keyholm.stores.disk.token import DiskToken
 from keyholm.wire.pkcs11 import messages
 from keyholm.wire.pkcs11.calls import CALLS, Call, Type
-from keyholm.wire.pkcs11.constants import CK, CKA, CKF, CKM, CKO, CKR, CKS
+from keyholm.wire.pkcs11.constants import CK, CKA, CKF, CKM, CKO, CKR, CKS, CKU
 from keyholm.wire.pkcs11.mechanisms import NO_MECHANISM, Mechanism
 from keyholm.wire.pkcs11.values import NULL
 from keyholm.wire.ssh import keys
@@ -549,3 +551,31 @@ def test_a_token_says_what_it_is(house: House) -> None:
     assert len(told[3]) == 16
     assert not told[4] & CKF.LOGIN_REQUIRED
     assert told[11] == CK.UNAVAILABLE_INFORMATION
+
+
+@pytest.mark.parametrize(
+    ("has_key", "locked", "what", "remedy"),
+    [
+        (False, False, "shows this program no key", "keyholm why"),
+        (False, True, "shows this program no key", "keyholm why"),
+        (True, False, "shows this program its keys without a login", "can use none of them"),
+        (True, True, "is locked", "keyholm unlock shut"),
+    ],
+)
+def test_who_logs_in_where_nobody_can_be_asked_reads_what_is_the_matter(
+    house: House, has_key: bool, locked: bool, what: str, remedy: str
+) -> None:
+    """`ssh -I` logs in where it found nothing that it can use."""
+    with Secret.of(b"correct horse") as passphrase:
+        token = house.store.make_token("shut", os.getuid(), passphrase)
+    assert isinstance(token, DiskToken)
+    if has_key:
+        token.generate(NewKey("k", Algorithm.ECDSA_P256), OPEN)
+    if locked:
+        token.lock()
+    program = house.program()
+    with pytest.raises(Refused) as caught:
+        program.call("Login", program.open(1), CKU.USER, None)
+    assert caught.value.code == CKR.FUNCTION_REJECTED
+    assert what in caught.value.what
+    assert remedy in caught.value.remedy

@@ -1,6 +1,7 @@
 """Sessions, and who is logged in."""
 
 from keyholm.core import actions
+from keyholm.core.errors import NoPrompter
 from keyholm.core.secret import Secret
 from keyholm.core.session import Role
 from keyholm.core.store import HasPins, Token, Unlocks
@@ -8,7 +9,7 @@ from keyholm.cryptoki.wrong import Wrong
 from keyholm.doors.pkcs11.application import Session
 from keyholm.doors.pkcs11.client import Client
 from keyholm.doors.pkcs11.running import Kind
-from keyholm.wire.pkcs11.constants import CKF, CKR, CKS, CKU
+from keyholm.wire.pkcs11.constants import CKA, CKF, CKO, CKR, CKS, CKU
 
 ROLES = {CKU.USER: Role.USER, CKU.SO: Role.OFFICER}
 # What C_SessionCancel ends, by the flag that names it.
@@ -99,7 +100,12 @@ def login(client: Client, handle: int, user: int, pin: memoryview | None) -> Non
     if role is None:
         raise Wrong(CKR.USER_TYPE_INVALID)
     _check_login(client, session, role)
-    _prove(client, session.token, role, pin)
+    try:
+        _prove(client, session.token, role, pin)
+    except NoPrompter as error:
+        if role is not Role.USER:
+            raise
+        raise _told_better(client, session.token, error) from error
 
 
 def login_user(
@@ -132,6 +138,22 @@ def _prove(client: Client, token: Token, role: Role, pin: memoryview | None) -> 
         return
     with Secret.of(pin) if pin is not None else client.gate.ask_pin(client.caller, token) as secret:
         client.gate.manage(client.caller, actions.LogIn(token, role, secret))
+
+
+def _told_better(client: Client, token: Token, error: NoPrompter) -> Wrong:
+    """Programs such as `ssh -I` log in where they found no key that they can use. There a login
+    shows no more of them, so that nobody can be asked for it is not what the user must know."""
+    private = client.views.of(token).find(((CKA.CLASS, CKO.PRIVATE_KEY),))
+    if not client.seen(token, private):
+        what = f"{token.label} shows this program no key, with a login or without."
+        remedy = "`keyholm list` lists what there is, `keyholm why` tells what was refused."
+    elif isinstance(token, Unlocks) and token.locked:
+        what = f"{token.label} is locked, and nobody can be asked to unlock it."
+        remedy = f"`keyholm unlock {token.label}`, or see `keyholm doctor`."
+    else:
+        what = f"{token.label} shows this program its keys without a login; nobody can be asked."
+        remedy = f"Perhaps the program can use none of them. {error.remedy}"
+    return Wrong(CKR.FUNCTION_REJECTED, what, remedy=remedy)
 
 
 def _login_for_one_use(client: Client, session: Session, pin: memoryview | None) -> None:
