@@ -23,6 +23,12 @@ def test_what_is_read_is_what_cryptography_reads(authority: bool) -> None:
     assert read.serial == der.integer(theirs.serial_number)
     assert read.spki == spki_of(privates()["p256"].public_key())
     assert read.is_authority is authority
+    assert read.signed == theirs.tbs_certificate_bytes
+    assert read.signature == theirs.signature
+    assert [(each.id, each.critical) for each in read.extensions] == [
+        (der.oid(each.oid.dotted_string), each.critical) for each in theirs.extensions
+    ]
+    assert read.constraints == (authority, None)
     # The one is a UTCTime, the other a GeneralizedTime.
     assert (read.not_before, read.not_after) == (b"20260301", b"20561231")
 
