@@ -575,7 +575,7 @@ def test_who_logs_in_where_nobody_can_be_asked_reads_what_is_the_matter(
         token.lock()
     program = house.program()
     with pytest.raises(Refused) as caught:
-        program.call("Login", program.open(1), CKU.USER, None)
+        program.call("Login", program.open(house.door.slots.number(token)), CKU.USER, None)
     assert caught.value.code == CKR.FUNCTION_REJECTED
     assert what in caught.value.what
     assert remedy in caught.value.remedy
