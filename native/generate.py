@@ -18,6 +18,7 @@ from keyholm.wire.pkcs11 import constants  # noqa: E402
 from keyholm.wire.pkcs11.attributes import KINDS, Kind  # noqa: E402
 from keyholm.wire.pkcs11.calls import CALLS, Call, Parameter, Type  # noqa: E402
 from keyholm.wire.pkcs11.constants import CKA, CKM, Numbers, names, numbers  # noqa: E402
+from keyholm.wire.pkcs11.functions import IN_2_40, IN_3_0, IN_3_2  # noqa: E402
 from keyholm.wire.pkcs11.mechanisms import FORMS as PARAMETERS  # noqa: E402
 from keyholm.wire.pkcs11.mechanisms import MESSAGE_FORMS, WRAP_FORMS  # noqa: E402
 from keyholm.wire.pkcs11.parameters import OAEP, Field, FieldKind, Flow, Form  # noqa: E402
@@ -25,118 +26,6 @@ from keyholm.wire.pkcs11.parameters import OAEP, Field, FieldKind, Flow, Form  #
 NATIVE = ROOT / "native" / "pkcs11"
 WIDTH = 100
 NOTICE = "/* Made by native.generate.py from src/keyholm/wire/pkcs11/; do not edit. */\n"
-
-# The order of the standard's own function lists, which programs rely on.
-IN_2_40 = [
-    "Initialize",
-    "Finalize",
-    "GetInfo",
-    "GetFunctionList",
-    "GetSlotList",
-    "GetSlotInfo",
-    "GetTokenInfo",
-    "GetMechanismList",
-    "GetMechanismInfo",
-    "InitToken",
-    "InitPIN",
-    "SetPIN",
-    "OpenSession",
-    "CloseSession",
-    "CloseAllSessions",
-    "GetSessionInfo",
-    "GetOperationState",
-    "SetOperationState",
-    "Login",
-    "Logout",
-    "CreateObject",
-    "CopyObject",
-    "DestroyObject",
-    "GetObjectSize",
-    "GetAttributeValue",
-    "SetAttributeValue",
-    "FindObjectsInit",
-    "FindObjects",
-    "FindObjectsFinal",
-    "EncryptInit",
-    "Encrypt",
-    "EncryptUpdate",
-    "EncryptFinal",
-    "DecryptInit",
-    "Decrypt",
-    "DecryptUpdate",
-    "DecryptFinal",
-    "DigestInit",
-    "Digest",
-    "DigestUpdate",
-    "DigestKey",
-    "DigestFinal",
-    "SignInit",
-    "Sign",
-    "SignUpdate",
-    "SignFinal",
-    "SignRecoverInit",
-    "SignRecover",
-    "VerifyInit",
-    "Verify",
-    "VerifyUpdate",
-    "VerifyFinal",
-    "VerifyRecoverInit",
-    "VerifyRecover",
-    "DigestEncryptUpdate",
-    "DecryptDigestUpdate",
-    "SignEncryptUpdate",
-    "DecryptVerifyUpdate",
-    "GenerateKey",
-    "GenerateKeyPair",
-    "WrapKey",
-    "UnwrapKey",
-    "DeriveKey",
-    "SeedRandom",
-    "GenerateRandom",
-    "GetFunctionStatus",
-    "CancelFunction",
-    "WaitForSlotEvent",
-]
-IN_3_0 = [
-    "GetInterfaceList",
-    "GetInterface",
-    "LoginUser",
-    "SessionCancel",
-    "MessageEncryptInit",
-    "EncryptMessage",
-    "EncryptMessageBegin",
-    "EncryptMessageNext",
-    "MessageEncryptFinal",
-    "MessageDecryptInit",
-    "DecryptMessage",
-    "DecryptMessageBegin",
-    "DecryptMessageNext",
-    "MessageDecryptFinal",
-    "MessageSignInit",
-    "SignMessage",
-    "SignMessageBegin",
-    "SignMessageNext",
-    "MessageSignFinal",
-    "MessageVerifyInit",
-    "VerifyMessage",
-    "VerifyMessageBegin",
-    "VerifyMessageNext",
-    "MessageVerifyFinal",
-]
-IN_3_2 = [
-    "EncapsulateKey",
-    "DecapsulateKey",
-    "VerifySignatureInit",
-    "VerifySignature",
-    "VerifySignatureUpdate",
-    "VerifySignatureFinal",
-    "GetSessionValidationFlags",
-    "AsyncComplete",
-    "AsyncGetID",
-    "AsyncJoin",
-    "WrapKeyAuthenticated",
-    "UnwrapKeyAuthenticated",
-]
 
 # Looked up from outside by name; everything else is reached through a list.
 EXPORTED = ("GetFunctionList", "GetInterface", "GetInterfaceList")
@@ -238,15 +127,15 @@ def calls_h(text_that_uses_them: str) -> str:
     return "\n\n".join(blocks)
 
 
-def lists() -> list[tuple[str, str, str, list[str]]]:
+def lists() -> list[tuple[str, str, str, tuple[str, ...]]]:
     return [
         ("CK_FUNCTION_LIST", "function_list_2_40", "{2, 40}", IN_2_40),
-        ("CK_FUNCTION_LIST_3_0", "function_list_3_0", "{3, 0}", [*IN_2_40, *IN_3_0]),
-        ("CK_FUNCTION_LIST_3_2", "function_list_3_2", "{3, 2}", [*IN_2_40, *IN_3_0, *IN_3_2]),
+        ("CK_FUNCTION_LIST_3_0", "function_list_3_0", "{3, 0}", (*IN_2_40, *IN_3_0)),
+        ("CK_FUNCTION_LIST_3_2", "function_list_3_2", "{3, 2}", (*IN_2_40, *IN_3_0, *IN_3_2)),
     ]
 
 
-def function_list_type(kind: str, _variable: str, _version: str, members: list[str]) -> str:
+def function_list_type(kind: str, _variable: str, _version: str, members: tuple[str, ...]) -> str:
     known = functions()
     lines = [
         "\t" + wrapped(f"CK_RV (*C_{name})(", declared(known[name]) or ["void"], ");")
@@ -295,7 +184,7 @@ def form(call: Call) -> str:
     return f'    [CALL_{call.name}] = {{"{function}", 0x{call.ours:x}, "{takes}", "{gives}"}},'
 
 
-def function_list(kind: str, variable: str, version: str, members: list[str]) -> str:
+def function_list(kind: str, variable: str, version: str, members: tuple[str, ...]) -> str:
     lines = "".join(f"    C_{name},\n" for name in members)
     return f"{kind} {variable} = {{\n    {version},\n{lines}}};"
 

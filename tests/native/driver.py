@@ -7,10 +7,9 @@ import ctypes
 from pathlib import Path
 from typing import Any, ClassVar
 
-from native.generate import IN_2_40, IN_3_0, IN_3_2
-
 from keyholm.wire.pkcs11.calls import CALLS, Call
 from keyholm.wire.pkcs11.constants import CKF, CKM, CKR
+from keyholm.wire.pkcs11.functions import IN_2_40, IN_3_0, IN_3_2
 
 ULONG = ctypes.c_ulong
 UNAVAILABLE = ULONG(-1).value

@@ -3,7 +3,6 @@
 import ctypes
 
 import pytest
-from native.generate import IN_2_40, IN_3_0, IN_3_2
 from tests.native.driver import (
     BY_FUNCTION,
     SERIAL,
@@ -19,6 +18,7 @@ from tests.native.fake_daemon import NULL, SLOT, Failure, FakeDaemon
 from tests.native.test_life import arguments_of_nothing
 
 from keyholm.wire.pkcs11.constants import CKA, CKF, CKM, CKO, CKR, CKS
+from keyholm.wire.pkcs11.functions import IN_2_40, IN_3_0, IN_3_2
 
 ENDS = {"Finalize", "Initialize"}
 

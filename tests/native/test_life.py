@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from native.generate import IN_2_40, IN_3_0, IN_3_2
 from tests.native.driver import BY_FUNCTION, ULONG, Failed, InitializeArguments, Module, Version
 from tests.native.fake_daemon import SLOT, Failure, FakeDaemon
 
 from keyholm.wire.pkcs11.constants import CKF, CKR
+from keyholm.wire.pkcs11.functions import IN_2_40, IN_3_0, IN_3_2
 
 Capture = pytest.CaptureFixture[str]
 LIBP11_KIT = "libp11-kit.so.0"

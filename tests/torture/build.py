@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from native.generate import IN_2_40
 from tests.native.driver import BY_FUNCTION
 
+from keyholm.wire.pkcs11.functions import IN_2_40
 from native import build
 
 HERE: Final = Path(__file__).parent

@@ -7,10 +7,10 @@ import ctypes
 import sys
 from typing import Any
 
-from native.generate import IN_2_40
 from tests.native.driver import ULONG, Attribute, Mechanism, _function
 
 from keyholm.wire.pkcs11.constants import CKA, CKF, CKM, CKO, CKR, CKU
+from keyholm.wire.pkcs11.functions import IN_2_40
 
 
 class Functions:
