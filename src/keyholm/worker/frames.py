@@ -59,6 +59,52 @@ def receive(channel: socket.socket, seconds: float | None = None) -> bytes:
     return b"".join(pieces)
 
 
+class Inbox:
+    """Receives at the worker's end, where frames may hold secrets: they lie in memory that is
+    used again, and can be wiped."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._usual = bytearray(AT_ONCE)
+        self._frame = memoryview(self._usual)[:0]
+
+    def receive(self) -> memoryview:
+        """The next frame, until the one after it. Raises `HungUp` and `Malformed`."""
+        data = memoryview(self._usual)
+        have = self._into(data)
+        while have < LENGTH.size:
+            have += self._into(data[have:])
+        (size,) = LENGTH.unpack_from(data)
+        have -= LENGTH.size
+        if size > MOST or have > size:
+            raise Malformed(f"a frame of {size} bytes, of which {have} are here")
+        begun = data[LENGTH.size : LENGTH.size + have]
+        self._frame = begun if have == size else self._rest(begun, size)
+        return self._frame
+
+    def wipe(self) -> None:
+        """The frame that was received last."""
+        self._frame[:] = bytes(len(self._frame))
+
+    def _rest(self, begun: memoryview, size: int) -> memoryview:
+        frame = memoryview(bytearray(size))
+        have = len(begun)
+        frame[:have] = begun
+        begun[:] = bytes(have)
+        while have < size:
+            have += self._into(frame[have:])
+        return frame
+
+    def _into(self, data: memoryview) -> int:
+        try:
+            count = self._channel.recv_into(data)
+        except ConnectionError as error:
+            raise HungUp(str(error)) from error
+        if not count:
+            raise HungUp("end of file")
+        return count
+
+
 def _some(channel: socket.socket, most: int, deadline: float | None) -> bytes:
     try:
         try:
