@@ -1,0 +1,105 @@
+"""C_GetAttributeValue of one object: what it says, held against what it was given."""
+
+import ctypes
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from keyholm.stores.modules.binding.failing import Failed, broken, refused
+from keyholm.stores.modules.binding.memory import Memory, read
+from keyholm.stores.modules.binding.structures import UNAVAILABLE, WORD, wide
+from keyholm.stores.modules.binding.templates import ROW, ROWS, Row, lay_rows
+from keyholm.wire.pkcs11.attributes import KINDS, Kind, Value
+from keyholm.wire.pkcs11.constants import CKA, CKR
+
+GetAttributeValue = Callable[[int, int, int, int], int]
+
+FUNCTION: Final = "C_GetAttributeValue"
+UNTOLD: Final = (CKR.ATTRIBUTE_SENSITIVE, CKR.ATTRIBUTE_TYPE_INVALID)
+PARTLY: Final = (*UNTOLD, CKR.BUFFER_TOO_SMALL)
+MOST_BYTES: Final = 16 << 20  # of all values of an answer
+
+
+class Asking:
+    def __init__(
+        self, function: GetAttributeValue, memory: Memory, session: int, target: int
+    ) -> None:
+        self._function = function
+        self._memory = memory
+        self._session = session
+        self._object = target
+        self._left = MOST_BYTES
+
+    def ask(self, rows: Sequence[Row]) -> tuple[int, list[int]]:
+        """The code, and the lengths. Of what it wrote the rest is not looked at."""
+        address = lay_rows(self._memory, rows)
+        rv = self._function(self._session, self._object, address, len(rows))
+        if rv and rv not in PARTLY:
+            raise refused(FUNCTION, rv)
+        return rv, [row[2] for row in ROWS.iter_unpack(read(address, len(rows) * ROW))]
+
+    def length(self, number: int) -> tuple[int, int]:
+        """The code and the length of one: UNAVAILABLE if it is not told."""
+        rv, (length,) = self.ask([(number, 0, 0)])
+        return rv, UNAVAILABLE if rv in PARTLY else length
+
+    def guess(self, size: int) -> int:
+        return self._memory.room(size)
+
+    def room(self, number: int, length: int) -> int:
+        """Room for what a module says that it has."""
+        self._left -= length
+        if self._left < 0:
+            raise broken(FUNCTION, f"says that {CKA.name(number)} has {length} bytes")
+        return self._memory.room(length)
+
+    def value(self, number: int, address: int, length: int) -> Value:
+        return value_of(number, read(address, length))
+
+
+def too_long(number: int, length: int, room: int) -> Failed:
+    return broken(FUNCTION, f"gave {length} bytes of {CKA.name(number)} into room for {room}")
+
+
+def value_of(number: int, data: bytes) -> Value:
+    """A value as it crosses; None of what cannot be one of its kind."""
+    kind = KINDS.get(number, Kind.BYTES)
+    read_value = _VALUES.get(kind)
+    return data if read_value is None else read_value(data)
+
+
+def write_rows(address: int, rows: Sequence[Row]) -> None:
+    """Into memory that has room for them."""
+    ctypes.memmove(address, b"".join([ROWS.pack(*row) for row in rows]), len(rows) * ROW)
+
+
+def _bool(data: bytes) -> bool | None:
+    return any(data) if 1 <= len(data) <= 8 else None
+
+
+def _ulong(data: bytes) -> int | None:
+    # Cards' modules have been seen to give a number in four bytes where CK_ULONG has eight.
+    if len(data) == WORD:
+        return wide(int.from_bytes(data, sys.byteorder))
+    return int.from_bytes(data, sys.byteorder) if len(data) in (1, 2, 4) else None
+
+
+def _ulongs(data: bytes) -> tuple[int, ...] | None:
+    if len(data) % WORD:
+        return None
+    return tuple(
+        wide(int.from_bytes(data[at : at + WORD], sys.byteorder))
+        for at in range(0, len(data), WORD)
+    )
+
+
+def _date(data: bytes) -> bytes | None:
+    return data if len(data) in (0, 8) else None
+
+
+_VALUES: Final[dict[Kind, Callable[[bytes], Value]]] = {
+    Kind.BOOL: _bool,
+    Kind.ULONG: _ulong,
+    Kind.ULONGS: _ulongs,
+    Kind.DATE: _date,
+}
