@@ -16,7 +16,9 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from keyholm.core.model import Key, KeyId, Origin, Place
 from keyholm.doors.pkcs11.view import View

@@ -2,10 +2,10 @@
 
 import base64
 import hashlib
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from keyholm.core.caller import Door, Executable, Process, Via
 from keyholm.core.destination import Binding, Destination, Hop, HopKey

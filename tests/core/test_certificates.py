@@ -1,9 +1,9 @@
 """Certificates in files beside their keys: of SSH and of X.509."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.doors.pkcs11.house import certificate, pair
 
 from keyholm.core.certificates import Certificates, Held

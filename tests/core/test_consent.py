@@ -1,8 +1,7 @@
 """Asking a human: what is said, and for whom an answer is remembered."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from tests.core.policies import GIT, HOSTS, KEY, PYTHON, SSH
 
 from keyholm.core.caller import Caller, Door, Executable, Peer, Process

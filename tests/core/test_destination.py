@@ -4,13 +4,14 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.core.hosts import AUTHORITY, H0, H1, H2, STRANGER, USER, Holder, OldHolder
 from tests.programs import program
 

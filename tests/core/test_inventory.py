@@ -2,9 +2,9 @@
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from keyholm.core.inventory import Inventory, Snapshot
 from keyholm.core.model import Key, KeyId, Kind, Object, Origin, Place

@@ -1,8 +1,8 @@
 """A key is found by whatever names it and no other, its URI above all."""
 
-from dataclasses import dataclass, field, replace
-
 import pytest
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from keyholm.core.errors import BadRequest, KeyNotFound
 from keyholm.core.model import Key, KeyId, Kind, Origin, Place
@@ -12,8 +12,7 @@ from keyholm.wire.pkcs11.uri import parse
 from keyholm.wire.ssh import keys
 
 
-@dataclass
-class Box:
+class Box(Struct):
     """A token, as far as names go."""
 
     name: str

@@ -1,12 +1,12 @@
 """One policy, one answer: who may use a key, for what, when and how often."""
 
 import ast
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.core.policies import (
     FILES,
     GIT,
@@ -68,7 +68,7 @@ def of(policy: Policy | str, request: Request) -> Decision:
 
 def rule(policy: Policy | str, **changes: object) -> str:
     """`yes`, or the rule that says no."""
-    decision = of(policy, replace(REQUEST, **changes))  # type: ignore[arg-type]
+    decision = of(policy, replace(REQUEST, **changes))
     assert decision.allowed or decision.reason.endswith(".")
     return "yes" if decision.allowed else decision.rule
 
@@ -207,7 +207,7 @@ def test_a_program_is_told_by_its_file_and_on_direct_connections(
     policy = 'allow = [{exe = "/usr/bin/ssh"}]'
     assert rule(policy) == "yes"
     assert rule(policy, **changes) == "allow"
-    request = replace(REQUEST, **changes)  # type: ignore[arg-type]
+    request = replace(REQUEST, **changes)
     step = explain(parse(policy), request, FILES.get)[0]
     assert (step.rule, step.outcome) == ("allow[0]", "skip")
     assert reason in step.reason

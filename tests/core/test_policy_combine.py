@@ -1,9 +1,8 @@
 """The strictest of two policies, and whether one is looser than another."""
 
-from dataclasses import replace
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.core.policies import FILES, destinations, parts, policies, requests
 
 from keyholm.core.policy import (
@@ -69,7 +68,9 @@ def test_what_does_not_loosen_allows_nothing_new(
     old: Policy, other: Policy, request: Request, data: st.DataObject
 ) -> None:
     # Few pairs of policies are comparable: begin with one, and change a field of it.
-    name = data.draw(st.sampled_from([field for field in Policy.__slots__ if field != "also"]))
+    name = data.draw(
+        st.sampled_from([field for field in Policy.__struct_fields__ if field != "also"])
+    )
     new = replace(old, **{name: getattr(other, name)})
     if not loosens(new, old):
         assert is_no_looser(of(new, request), of(old, request))

@@ -22,7 +22,7 @@ def test_an_example_of_the_guide_is_a_policy(example: str) -> None:
 
 def test_the_guide_has_every_field_in_the_order_in_which_it_is_looked_at() -> None:
     table = GUIDE.partition("## All fields")[2].partition("\n## ")[0]
-    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(Policy.__slots__)
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(Policy.__struct_fields__)
 
 
 def test_the_guide_has_every_name() -> None:
@@ -37,6 +37,6 @@ def test_the_guide_has_every_name() -> None:
 def test_what_the_editor_shows_is_a_policy_with_every_field() -> None:
     lines = [line.removeprefix("# ") for line in HELP.splitlines() if " = " in line]
     given = "\n".join(lines)
-    assert [line.partition(" ")[0] for line in lines] == list(Policy.__slots__)[:-1]
+    assert [line.partition(" ")[0] for line in lines] == list(Policy.__struct_fields__)[:-1]
     key = f'keys = ["SHA256:{"k" * 43}"]'
     parse(re.sub(r'host = "h\d"', lambda found: f"{found[0]}, {key}", given))

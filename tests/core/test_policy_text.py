@@ -1,13 +1,13 @@
 """A policy as TOML: one canonical form, and nothing unknown in it."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.core.policies import policies, words
 
 from keyholm.core.caller import Door

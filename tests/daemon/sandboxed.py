@@ -14,10 +14,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from msgspec.structs import asdict
 
 from keyholm.core.secret import Secret
 from keyholm.daemon import hardening

@@ -4,9 +4,10 @@ import os
 import socket
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from keyholm.client import Client, connect
 from keyholm.core.caller import Executable, Process

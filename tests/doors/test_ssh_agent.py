@@ -9,7 +9,6 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from keyholm.core.audit.records import Operation
 from keyholm.core.caller import Caller, Door, Executable, Peer, Process

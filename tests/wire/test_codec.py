@@ -1,11 +1,11 @@
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntFlag
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from keyholm.wire.codec import (
     BOOLEAN,
@@ -44,14 +44,12 @@ class Bits(IntFlag):
     HIGH = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Struct, frozen=True):
     left: int
     right: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Empty:
+class Empty(Struct, frozen=True):
     pass
 
 

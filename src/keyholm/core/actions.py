@@ -4,8 +4,9 @@
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from keyholm.core.model import Attributes, Key, NewKey, NewObject, Object
 from keyholm.core.policy import Policy
@@ -33,33 +34,28 @@ class Withdraws(Protocol):
     def restore_withdrawn(self, keys: Collection[Key]) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Generate:
+class Generate(Struct, frozen=True):
     token: Token
     new: NewKey
     policy: Policy
 
 
-@dataclass(frozen=True, slots=True)
-class ImportKey:
+class ImportKey(Struct, frozen=True):
     token: Token
     private: Private
     handover: Handover
     policy: Policy
 
 
-@dataclass(frozen=True, slots=True)
-class Export:
+class Export(Struct, frozen=True):
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
-class Destroy:
+class Destroy(Struct, frozen=True):
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
+class Create(Struct, frozen=True):
     """An object that a program brings along."""
 
     token: Token
@@ -67,8 +63,7 @@ class Create:
     policy: Policy
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """Other attributes for an object; `public`: for the public half of a key pair."""
 
     key: Key | Object
@@ -76,36 +71,31 @@ class Change:
     public: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(Struct, frozen=True):
     key: Object
 
 
-@dataclass(frozen=True, slots=True)
-class LogIn:
+class LogIn(Struct, frozen=True):
     token: Token
     role: Role
     pin: Secret
 
 
-@dataclass(frozen=True, slots=True)
-class SetPin:
+class SetPin(Struct, frozen=True):
     token: Token
     role: Role
     old: Secret
     new: Secret
 
 
-@dataclass(frozen=True, slots=True)
-class InitPin:
+class InitPin(Struct, frozen=True):
     """The officer, who is logged in, gives the user a PIN."""
 
     token: Token
     new: Secret
 
 
-@dataclass(frozen=True, slots=True)
-class InitToken:
+class InitToken(Struct, frozen=True):
     """Destroys everything on the token; the officer's PIN is the proof."""
 
     token: Token
@@ -113,39 +103,33 @@ class InitToken:
     label: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rename:
+class Rename(Struct, frozen=True):
     key: Key
     label: str
 
 
-@dataclass(frozen=True, slots=True)
-class SetPolicy:
+class SetPolicy(Struct, frozen=True):
     key: Key
     policy: Policy
 
 
-@dataclass(frozen=True, slots=True)
-class Unlock:
+class Unlock(Struct, frozen=True):
     token: Token
     passphrase: Secret
 
 
-@dataclass(frozen=True, slots=True)
-class Lock:
+class Lock(Struct, frozen=True):
     token: Token
 
 
-@dataclass(frozen=True, slots=True)
-class MakeToken:
+class MakeToken(Struct, frozen=True):
     store: Store
     name: str
     owner: int
     passphrase: Secret | None
 
 
-@dataclass(frozen=True, slots=True)
-class MakePinToken:
+class MakePinToken(Struct, frozen=True):
     """A token with PINs, as PKCS#11 has them; its name is made of its label."""
 
     store: Store
@@ -154,39 +138,33 @@ class MakePinToken:
     pins: NewPins
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveToken:
+class RemoveToken(Struct, frozen=True):
     token: Token
 
 
-@dataclass(frozen=True, slots=True)
-class ChangePassphrase:
+class ChangePassphrase(Struct, frozen=True):
     token: Token
     old: Secret
     new: Secret
 
 
-@dataclass(frozen=True, slots=True)
-class AddRecoveryCode:
+class AddRecoveryCode(Struct, frozen=True):
     token: Token
     passphrase: Secret
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveSlot:
+class RemoveSlot(Struct, frozen=True):
     token: Token
     passphrase: Secret
     slot: str
 
 
-@dataclass(frozen=True, slots=True)
-class Backup:
+class Backup(Struct, frozen=True):
     token: Token
     passphrase: Secret  # of the file
 
 
-@dataclass(frozen=True, slots=True)
-class Restore:
+class Restore(Struct, frozen=True):
     store: Store
     backup: bytes
     passphrase: Secret
@@ -194,36 +172,31 @@ class Restore:
     owner: int
 
 
-@dataclass(frozen=True, slots=True)
-class CloseDoor:
+class CloseDoor(Struct, frozen=True):
     door: Lockable
     password: Secret
 
 
-@dataclass(frozen=True, slots=True)
-class OpenDoor:
+class OpenDoor(Struct, frozen=True):
     door: Lockable
     password: Secret
 
 
-@dataclass(frozen=True, slots=True)
-class Withdraw:
+class Withdraw(Struct, frozen=True):
     """Stop offering `key` at `door` until a restart or `keyholm agent restore`."""
 
     door: Withdraws
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
-class RestoreWithdrawn:
+class RestoreWithdrawn(Struct, frozen=True):
     """Offer those of `keys` again that were withdrawn: what the caller may see, no more."""
 
     door: Withdraws
     keys: tuple[Key, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LoadModule:
+class LoadModule(Struct, frozen=True):
     """Offer the keys of a PKCS#11 module that a client of the agent named."""
 
     token: Token  # that offers them
@@ -235,21 +208,18 @@ class LoadModule:
     remotely: bool = False  # whether the agent was told to do it for far clients too
 
 
-@dataclass(frozen=True, slots=True)
-class UnloadModule:
+class UnloadModule(Struct, frozen=True):
     token: Token
     module: str
 
 
-@dataclass(frozen=True, slots=True)
-class AddCertificate:
+class AddCertificate(Struct, frozen=True):
     key: Key
     blob: bytes
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveCertificate:
+class RemoveCertificate(Struct, frozen=True):
     key: Key
     name: str
 

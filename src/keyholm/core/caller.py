@@ -14,6 +14,8 @@ from functools import cached_property
 from itertools import count
 from typing import Any, Final
 
+from msgspec import Struct
+
 from keyholm.core.destination import Binding
 from keyholm.core.session import Logins
 
@@ -42,8 +44,7 @@ DELETED: Final = " (deleted)"
 ELSEWHERE: Final = " (of another mount namespace)"
 
 
-@dataclass(frozen=True, slots=True)
-class Executable:
+class Executable(Struct, frozen=True):
     """A program by what the kernel runs, not by its name: two paths can be one file."""
 
     path: str
@@ -61,8 +62,7 @@ class Executable:
         return self.plain_path.rpartition("/")[2]
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(Struct, frozen=True):
     """What the kernel said at accept."""
 
     uid: int
@@ -70,8 +70,7 @@ class Peer:
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(Struct, frozen=True):
     """What was found out about a peer. Empty strings and None: could not be known."""
 
     pid: int

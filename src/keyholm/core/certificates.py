@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from msgspec import Struct
+
 from keyholm.core.errors import BadCertificate, CertificateNotFound, StoreFailed
 from keyholm.core.model import Key, KeyId
 from keyholm.wire import x509
@@ -25,8 +27,7 @@ LOOK_AGAIN: Final = 1.0  # seconds between two looks at one folder
 LOOK_SHARE: Final = 50  # times what looking at all of them takes, at least
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     name: str
     blob: bytes
 

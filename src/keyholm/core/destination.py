@@ -7,9 +7,10 @@ of that chain is permitted. Host keys are compared by their fingerprints.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
 
 from keyholm.wire.codec import Malformed
 from keyholm.wire.ssh import certificates, keys
@@ -35,8 +36,7 @@ CA_ALGORITHMS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
+class Binding(Struct, frozen=True):
     """One proven `session-bind@openssh.com` of a connection."""
 
     host_key: bytes  # blob, of a plain key or of a host certificate
@@ -44,22 +44,19 @@ class Binding:
     is_forwarding: bool
 
 
-@dataclass(frozen=True, slots=True)
-class HopKey:
+class HopKey(Struct, frozen=True):
     fingerprint: str  # SHA256:...
     is_ca: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(Struct, frozen=True):
     """One end of a connection; without a host it is where the agent runs."""
 
     host: str = ""
     keys: tuple[HopKey, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(Struct, frozen=True):
     """From `origin` to `target`, to log in as `user` (a pattern; empty: anybody)."""
 
     target: Hop
@@ -67,8 +64,7 @@ class Destination:
     origin: Hop = Hop()
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     permitted: bool
     reason: str = ""
     host: str = ""  # of the destination that matched last
@@ -187,8 +183,7 @@ def _allowing(
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Host:
+class _Host(Struct, frozen=True):
     """What a host key says of its host; a certificate that cannot be believed says nothing."""
 
     fingerprint: str  # of the key, or of the CA

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
+from msgspec import Struct
+
 from keyholm.core import actions, management
 from keyholm.core.caller import Caller, Via
 from keyholm.core.certificates import Certificates
@@ -76,8 +78,7 @@ MOST_OPEN: Final = 1024  # what is remembered of keys that anybody may use who s
 Made = TypeVar("Made")
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(Struct, frozen=True):
     """One key, and what is done with it."""
 
     key: Key

@@ -10,11 +10,11 @@ as `wire.pkcs11.attributes` reads them. Those that follow from the key itself ar
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from typing import TYPE_CHECKING, Final, NewType
 
 import msgspec
+from msgspec import Struct, field
 
 from keyholm.core.errors import AlgorithmUnsupported
 from keyholm.wire.ssh.keys import PublicKey
@@ -77,8 +77,7 @@ class Origin(StrEnum):
 SESSION: Final = "session-"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Which object of which token in which store: `disk/main/3f2a`."""
 
     store: str
@@ -105,8 +104,7 @@ class Kind(StrEnum):
     OTHER = "other"  # of a class that only its token knows; CKA_CLASS tells it
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Struct, frozen=True):
     """A key pair, or a secret key: what is public of it. The secret stays in its store.
 
     `ssh` and `blob` are how SSH says it: None and empty for a secret key and for those that
@@ -151,8 +149,7 @@ class Key:
         return hash((self.place, self.id))
 
 
-@dataclass(frozen=True, slots=True)
-class Object:
+class Object(Struct, frozen=True):
     """Something on a token that is no key of its own: a certificate, data, a public key."""
 
     place: Place
@@ -201,8 +198,7 @@ def spelled(wanted: KeyType) -> str:
             return wanted
 
 
-@dataclass(frozen=True, slots=True)
-class NewKey:
+class NewKey(Struct, frozen=True):
     """What a key that is to be generated shall be."""
 
     label: str
@@ -213,8 +209,7 @@ class NewKey:
     session: bool = False  # kept in memory, listed nowhere, until it is destroyed
 
 
-@dataclass(frozen=True, slots=True)
-class NewObject:
+class NewObject(Struct, frozen=True):
     """An object that is brought in, or that is made of another key.
 
     `material` is a private key as PKCS#8 (DER), a secret key as it is, and empty for all

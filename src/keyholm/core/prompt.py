@@ -6,9 +6,10 @@ comes from facts that keyholm found out itself; text that a client sent is shown
 on one line, without control characters.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Protocol
+
+from msgspec import Struct
 
 from keyholm.core.secret import Secret
 
@@ -20,8 +21,7 @@ class Kind(StrEnum):
     NOTICE = "notice"  # "touch your key": shown until it is withdrawn
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     kind: Kind
     title: str
     text: str  # what is asked, with the key, the program and the destination
@@ -32,8 +32,7 @@ class Question:
     seconds: float = 60.0  # then the answer is no
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """`secret` is closed by whoever asked."""
 
     granted: bool

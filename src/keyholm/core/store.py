@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from typing import NamedTuple, Protocol
 
+from msgspec import Struct
+
 from keyholm.core.mechanisms import Input, Mechanism, Verb
 from keyholm.core.model import Attributes, Key, NewKey, NewObject, Object
 from keyholm.core.policy import Policy
@@ -173,8 +175,7 @@ class HoldsObjects(ABC):
         """A secret key as it is, a private key as PKCS#8 (DER). Raises `NotExportable`."""
 
 
-@dataclass(frozen=True, slots=True)
-class PinState:
+class PinState(Struct, frozen=True):
     """What may be known of a PIN without knowing it."""
 
     is_set: bool
@@ -273,8 +274,7 @@ class Imports(ABC):
         """Take over `private`, whose views are wiped by the caller right after this."""
 
 
-@dataclass(frozen=True, slots=True)
-class Handover:
+class Handover(Struct, frozen=True):
     """What is told with a key that is imported or handed over."""
 
     label: str
@@ -284,8 +284,7 @@ class Handover:
     certificate: bytes = b""  # an agent identity of its own (blob)
 
 
-@dataclass(frozen=True, slots=True)
-class Provided:
+class Provided(Struct, frozen=True):
     """A key of a PKCS#11 module that was loaded for one client's sake (`ssh-add -s`)."""
 
     public: PublicKey
@@ -300,8 +299,7 @@ ModuleLoader = Callable[[str, Secret], Sequence[Provided]]
 Raises `PolicyForbids`, `PinIncorrect`, `StoreFailed`, ..."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """On what terms the keys of a module are offered."""
 
     lifetime: float | None = None  # seconds
@@ -376,8 +374,7 @@ class HasSlots(Unlocks):
     def remove_slot(self, passphrase: Secret, slot: str) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(Struct, frozen=True):
     name: str
     kind: str  # passphrase, recovery, tpm, keychain
     cost: str  # "argon2id t=3 m=256 MiB p=4"
@@ -409,8 +406,7 @@ class MakesTokens(ABC):
     def remove_token(self, token: Token) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class NewPins:
+class NewPins(Struct, frozen=True):
     """The PINs of a token that is to be made."""
 
     officer: Secret

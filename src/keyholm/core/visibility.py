@@ -11,8 +11,9 @@ value: what was made for one caller is good for every other whose sight is equal
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keyholm.core.caller import Caller, Door
 from keyholm.core.model import Key, Object
@@ -22,8 +23,7 @@ Held = Key | Object
 COMM_SIZE: Final = 15
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """Keys and objects of which everything that is said here is true; each is a list of
     patterns with `*` and `?`, of which one must fit."""
 
@@ -50,8 +50,7 @@ def _fits(text: str, patterns: Iterable[str]) -> bool:
     return any(match_pattern(text, pattern) for pattern in patterns)
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     programs: tuple[str, ...] = ()  # absolute paths, or names; none: every program
     door: Door | None = None  # None: every door that has rules
     hide: Selection | None = None
@@ -69,8 +68,7 @@ class Rule:
         return self.only is None or self.only.selects(held)
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
+class Sight(Struct, frozen=True):
     """What one program sees at one door."""
 
     rules: tuple[Rule, ...]

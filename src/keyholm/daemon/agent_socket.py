@@ -13,9 +13,10 @@ import socket
 import stat
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 LETTERS: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 HASH_LENGTH: Final = 10
@@ -24,8 +25,7 @@ BACKLOG: Final = 128
 STALE_AFTER: Final = 3600  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Listening:
+class Listening(Struct, frozen=True):
     """A socket that listens; what of it is ours to remove at the end."""
 
     socket: socket.socket

@@ -2,9 +2,10 @@
 
 import os
 import threading
-from dataclasses import dataclass
 from socket import socket
 from typing import Final
+
+from msgspec import Struct
 
 from keyholm.core.caller import Peer, Process
 from keyholm.daemon.steward import pidfd
@@ -28,8 +29,7 @@ class Asker(threading.local):
     handle: tuple[Peer, int | None] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LooksUp:
+class LooksUp(Struct, frozen=True):
     """What the doors are given to find out who is at a connection.
 
     `late`: the kernel has a handle on a connection's peer for as long as it is open; else

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from msgspec import Struct
+
 from keyholm.core.actions import Destroy
 from keyholm.core.caller import Caller, Door, Peer
 from keyholm.core.errors import KeyholmError
@@ -20,8 +22,7 @@ from keyholm.stores.memory.store import MemoryStore
 DRAIN_SECONDS: Final = 1.5  # of the two that an end may take
 
 
-@dataclass(frozen=True, slots=True)
-class OpenDoor:
+class OpenDoor(Struct, frozen=True):
     path: str  # empty: the socket was handed to us
     serving: Serving
 

@@ -13,9 +13,10 @@ import errno
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from keyholm.core.errors import BadConfiguration, StoreFailed
 
@@ -26,8 +27,7 @@ SHARED: Final = 0o755
 LONGEST_SOCKET: Final = 107  # bytes of sun_path, without its NUL
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(Struct, frozen=True):
     config: Path  # a file
     data: Path
     run: Path

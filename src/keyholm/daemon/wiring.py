@@ -9,11 +9,11 @@ from inside it, so that what starts is known to go on working.
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
+from msgspec.structs import replace
 
 from keyholm.core.audit.pool import Role, open_trail
 from keyholm.core.audit.segments import Sizes

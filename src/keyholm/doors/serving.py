@@ -15,8 +15,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keyholm.core.caller import Peer
 from keyholm.core.secret import Secret
@@ -34,8 +35,7 @@ MISSES: Final = 4
 FEW: Final = SPARE_THREADS
 
 
-@dataclass(frozen=True, slots=True)
-class Framing:
+class Framing(Struct, frozen=True):
     """How long a frame is: told by its first `head` bytes, of which the first `passed` are no
     part of it for whoever reads it."""
 
@@ -47,8 +47,7 @@ class Framing:
 LENGTH_FIRST: Final = Framing(LENGTH, LENGTH, int.from_bytes)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What one client may hold. `frame_seconds`: for a frame that was begun, or a reply."""
 
     frame: int

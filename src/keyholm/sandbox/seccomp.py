@@ -9,8 +9,9 @@ import ctypes
 import os
 import struct
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keyholm.sandbox.system_calls import NUMBERS
 
@@ -36,8 +37,7 @@ ARGUMENTS: Final = 16
 NEWER: Final = 450
 
 
-@dataclass(frozen=True, slots=True)
-class Architecture:
+class Architecture(Struct, frozen=True):
     audit: int  # AUDIT_ARCH_*
     column: int  # of the tables
 
@@ -48,8 +48,7 @@ ARCHITECTURES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(Struct, frozen=True):
     """The low 32 bits of argument `index`, under `mask`, are `value`; the high ones are 0."""
 
     index: int
@@ -57,8 +56,7 @@ class Argument:
     mask: int = 0xFFFFFFFF
 
 
-@dataclass(frozen=True, slots=True)
-class Unlike:
+class Unlike(Struct, frozen=True):
     """The low 32 bits of argument `index` are not `value`, whatever the high ones are: the
     kernel does not look at those."""
 
@@ -69,16 +67,14 @@ class Unlike:
 Condition = tuple[Argument | Unlike, ...]  # all of them
 
 
-@dataclass(frozen=True, slots=True)
-class Allowed:
+class Allowed(Struct, frozen=True):
     """Calls by name: those that may always be made, and those that may if any condition holds."""
 
     always: Collection[str]
     sometimes: Mapping[str, tuple[Condition, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
+class Instruction(Struct, frozen=True):
     code: int
     value: int
     then: int = 0  # how many to skip

@@ -8,7 +8,6 @@ of the public half, not by what made them.
 
 import base64
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
 from typing import Any, Final, cast
 
@@ -26,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import (
     x25519,
 )
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from msgspec.structs import replace
 
 from keyholm.core.mechanisms import (
     Digest,
@@ -149,7 +149,7 @@ def spellings_of_secrets() -> frozenset[str]:
     """Each secret part as it might slip into a text."""
     found: set[str] = set()
     for private in (*privates(), *mismatched()):
-        for name in private.__slots__:
+        for name in private.__struct_fields__:
             part = getattr(private, name)
             if isinstance(part, memoryview):
                 secret = bytes(part)

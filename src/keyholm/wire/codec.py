@@ -10,10 +10,11 @@ owns that buffer wipes it; nothing here makes a copy of them.
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from enum import IntFlag
 from operator import attrgetter
 from typing import Any, Generic, NoReturn, TypeVar, cast
+
+from msgspec import Struct
 
 T = TypeVar("T")
 F = TypeVar("F", bound=IntFlag)
@@ -74,15 +75,22 @@ class Reader:
         raise Malformed(f"{wanted} bytes wanted at offset {self.at}, {self.left} left")
 
 
-@dataclass(frozen=True, slots=True)
-class Codec(Generic[T]):
+class HoldsSecrets(Struct, frozen=True):
+    """A value with a `VIEW` in it, which its `repr` does not show."""
+
+    def __repr__(self) -> str:
+        fields = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        shown = [f"{name}={value!r}" for name, value in fields if not isinstance(value, memoryview)]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class Codec(Struct, Generic[T], frozen=True):
     write: Callable[[T], bytes]
     read: Callable[[Reader], T]
 
 
-@dataclass(frozen=True, slots=True)
-class Record(Codec[T]):
-    """The codec of a dataclass."""
+class Record(Codec[T], frozen=True):
+    """The codec of a `Struct`."""
 
     kind: type[T]
 
@@ -279,7 +287,7 @@ def nested(inner: Codec[T]) -> Codec[T]:
 
 def record(kind: type[T], /, **layout: Codec[Any]) -> Record[T]:
     """The fields of `kind`, one after the other, in the order of `layout`."""
-    if tuple(layout) != tuple(field.name for field in fields(cast(Any, kind))):
+    if tuple(layout) != cast(Any, kind).__struct_fields__:
         raise TypeError(f"the layout of {kind.__name__} must name its fields, in their order")
     reads = tuple(codec.read for codec in layout.values())
     return Record(

@@ -3,9 +3,10 @@
 import os
 import socket
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from keyholm.core.caller import Caller, Door, Executable, Peer, Process
 from keyholm.core.model import Algorithm, Key, NewKey

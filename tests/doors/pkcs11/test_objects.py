@@ -1,12 +1,12 @@
 """Every attribute of every kind of object, from what the core knows of it."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from msgspec.structs import replace
 from tests.doors.pkcs11 import house
 from tests.doors.pkcs11.house import ListToken, pair, privates, secret
 

@@ -7,11 +7,11 @@ about any vendor's module. Real ones are in tests/interop.
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.doors.pkcs11.house import pair, secret
 from tests.doors.pkcs11.served import LIMITS, TOOL, Program, Refused
 

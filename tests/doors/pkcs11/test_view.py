@@ -1,13 +1,13 @@
 """Finding objects: by any attribute, exactly, and after every change."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.doors.pkcs11 import house
 from tests.doors.pkcs11.house import ListToken, pair, privates, secret
 

@@ -2,12 +2,12 @@
 
 import hashlib
 import secrets
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from tests.stores.cheap import COST, disk_store
 from tests.stores.disk.house import PASSPHRASE, House
 

@@ -2,11 +2,11 @@
 
 import gc
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.wire.ssh import samples
 
 from keyholm.core.errors import BadCertificate, KeyNotFound, MechanismUnsupported, StoreFailed

@@ -1,8 +1,7 @@
 """Private keys: which are taken, and what is made."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from tests.wire.ssh import samples
 
 from keyholm.core.errors import AlgorithmUnsupported, BadKeyFile
@@ -48,7 +47,7 @@ def rsa(**changes: int) -> PrivateRsa:
         name: memoryview(value.to_bytes((value.bit_length() + 7) // 8))
         for name, value in changes.items()
     }
-    return replace(private, **views)  # type: ignore[arg-type]
+    return replace(private, **views)
 
 
 def number(view: memoryview) -> int:
@@ -109,7 +108,7 @@ def test_the_plain_form_is_read_again(name: str) -> None:
     private = samples.private(name)
     with plain_form(private) as plain, released(PRIVATE.read(Reader(plain.view))) as again:
         assert again == private
-    views = [getattr(again, each) for each in again.__slots__]
+    views = [getattr(again, each) for each in again.__struct_fields__]
     for view in views:
         if isinstance(view, memoryview):
             with pytest.raises(ValueError, match="released"):

@@ -6,13 +6,13 @@ import json
 import re
 import shutil
 import subprocess
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import fields, replace
 from tests.programs import program
 from tests.wire.ssh import samples
 from tests.wire.ssh.samples import CERTIFIED, PASSPHRASE, PLAIN

@@ -1,11 +1,11 @@
 import hashlib
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.programs import program
 from tests.wire.ssh import samples
 from tests.wire.ssh.test_signatures import SIGNED, sign

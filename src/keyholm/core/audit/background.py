@@ -7,8 +7,9 @@ waking it. A checkpoint covers only what was synced before it.
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keyholm.core.audit.chain import Chain
 from keyholm.core.audit.checkpoints import Book
@@ -20,8 +21,7 @@ _LEAVES_AT_ONCE: Final = 128  # folded with the lock held: 80 µs
 _SECOND: Final = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(Struct, frozen=True):
     sync_within: float = 0.1
     checkpoint_records: int = 256
     checkpoint_within: float = 1.0

@@ -4,14 +4,14 @@ Everything here is called with `lock` held. A write that fails closes the chain 
 only a full disk is survived: what is `essential` goes to the reserve until there is room.
 """
 
+import struct
 import threading
-from dataclasses import dataclass
 from hashlib import sha256
-from struct import Struct
 from typing import Final
 from zlib import crc32
 
 import msgspec
+from msgspec import Struct
 
 from keyholm.core.audit.clock import Clock
 from keyholm.core.audit.folder import BUSY, FULL, Folder
@@ -23,7 +23,7 @@ from keyholm.core.errors import TrailUnavailable
 
 _HEAD: Final = b'{"v":1,"seq":%d,"prev":"%b","t_wall":%d,"t_boot":%d,%b'
 _BEFORE_FACTS: Final = 256  # more than the frame's header and all before the facts
-_frame_header: Final = Struct(">II").pack
+_frame_header: Final = struct.Struct(">II").pack
 _encode: Final = msgspec.json.Encoder().encode
 MAX_FACTS: Final = MAX_RECORD - _BEFORE_FACTS
 RETRY: Final = 1_000_000_000  # nanoseconds between two looks for room on a full disk
@@ -62,8 +62,7 @@ def _escaped(value: object) -> object:
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Struct, frozen=True):
     """The chain at one moment, with every record in the tree."""
 
     size: int

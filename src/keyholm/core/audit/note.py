@@ -16,12 +16,12 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from msgspec import Struct
 
 ED25519: Final = b"\x01"
 MAX_NOTE: Final = 64 * 1024
@@ -58,8 +58,7 @@ class NoteVerifier(Protocol):
 # --- keys ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyingKey:
+class VerifyingKey(Struct, frozen=True):
     """An Ed25519 key by the name of its trail; its text is what is published."""
 
     name: str
@@ -137,8 +136,7 @@ def sign_note(text: str, *signers: NoteSigner) -> bytes:
     return body + b"\n" + "".join(lines).encode()
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedNote:
+class OpenedNote(Struct, frozen=True):
     text: str
     signed_by: tuple[str, ...]  # names of the verifiers whose signature is good
     unknown: tuple[str, ...]  # names on signature lines for which no key was given
@@ -183,8 +181,7 @@ def _signature_line(line: str) -> tuple[str, bytes]:
 # --- checkpoints -----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Struct, frozen=True):
     """How large a trail was, and the root of its tree then."""
 
     origin: str

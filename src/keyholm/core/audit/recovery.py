@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 import msgspec
+from msgspec import Struct
 
 from keyholm.core.audit.decoding import decode
 from keyholm.core.audit.folder import CHECKPOINT, CHECKPOINTS, STATE, Folder, segment_name
@@ -24,8 +25,7 @@ from keyholm.core.errors import TrailDamaged
 NO_LEAF = bytes(32)
 
 
-@dataclass(frozen=True, slots=True)
-class Torn:
+class Torn(Struct, frozen=True):
     """Bytes at the end of a file that are no record."""
 
     file: str

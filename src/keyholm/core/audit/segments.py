@@ -8,16 +8,16 @@ becomes the next segment and takes what must be recorded even then.
 
 import errno
 import os
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keyholm.core.audit.folder import RESERVE, Folder, segment_name
 
 MIB: Final = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
+class Sizes(Struct, frozen=True):
     segment: int = 16 * MIB
     reserve: int = 16 * MIB
     step: int = 256 * 1024
@@ -141,8 +141,7 @@ class Segments:
         self.room = self.offset
 
 
-@dataclass(frozen=True, slots=True)
-class Unsynced:
+class Unsynced(Struct, frozen=True):
     current: int
     finished: tuple[int, ...]
     folder: int | None

@@ -6,11 +6,11 @@ happen: `append` raises TrailUnavailable, and whoever called it gives nothing aw
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self
 
 import msgspec
+from msgspec import Struct, field
 
 from keyholm.core.audit.background import Background, Timing
 from keyholm.core.audit.chain import Chain, encode_facts
@@ -29,8 +29,7 @@ from keyholm.core.errors import TrailUnavailable
 MOST_OFTEN: Final = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     sizes: Sizes = field(default_factory=Sizes)
     timing: Timing = field(default_factory=Timing)
     refusals_per_second: int = MOST_OFTEN
@@ -39,8 +38,7 @@ class Settings:
     witness: Tell | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     """What `keyholm status` and `keyholm doctor` show."""
 
     origin: str

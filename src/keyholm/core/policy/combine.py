@@ -1,8 +1,9 @@
 """How two policies compare, and the strictest of both."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from keyholm.core.policy.hours import Hours
 from keyholm.core.policy.model import OPEN, CallerRule, Confirm, Policy, Rate

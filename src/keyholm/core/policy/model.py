@@ -1,7 +1,8 @@
 """What a policy can say. Every field has a default that forbids nothing."""
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keyholm.core.caller import Door
 from keyholm.core.destination import Destination, from_wire
@@ -10,8 +11,7 @@ from keyholm.core.policy.hours import Hours
 from keyholm.wire.ssh.constraints import RestrictDestination
 
 
-@dataclass(frozen=True, slots=True)
-class CallerRule:
+class CallerRule(Struct, frozen=True):
     """Matches a caller of whom everything that is said here is true."""
 
     uid: int | None = None
@@ -20,24 +20,21 @@ class CallerRule:
     forwarded: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Confirm:
+class Confirm(Struct, frozen=True):
     """Whether a human is asked: at each use, or once in some minutes for a program."""
 
     asked: bool = False
     minutes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(Struct, frozen=True):
     """At most `burst` uses in any second and `per_minute` in any minute."""
 
     per_minute: int
     burst: int
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Struct, frozen=True):
     """The rules of one key."""
 
     deny: tuple[CallerRule, ...] = ()

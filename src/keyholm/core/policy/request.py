@@ -1,7 +1,8 @@
 """What a decision is made from, and what it says."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from keyholm.core.caller import Door, Process, Via
 from keyholm.core.destination import Binding
@@ -17,8 +18,7 @@ Files = Callable[[str], tuple[int, int, bool] | None]
 """Device, inode and trustworthiness of a path; None where it is not there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """How often the key was used. The times are of a clock that never goes back."""
 
     uses: int = 0
@@ -26,8 +26,7 @@ class Usage:
     now: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Struct, frozen=True, kw_only=True):
     """All that a decision may depend on."""
 
     uid: int
@@ -45,14 +44,12 @@ class Request:
     usage: Usage = Usage()
 
 
-@dataclass(frozen=True, slots=True)
-class ConsentNeeded:
+class ConsentNeeded(Struct, frozen=True):
     minutes: int = 0  # for how long it may be remembered; 0: not at all
     host: str = ""  # that is logged in to, as a destination of the policy calls it
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """`rule` names what decided, as in `destinations`; `cacheable` says that the answer
     holds for this connection, key, mechanism and kind of input until the policy or a
     binding changes."""
@@ -65,8 +62,7 @@ class Decision:
     cacheable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One rule that was looked at. `outcome` is `skip` (a caller's rule that does not match),
     `pass`, `ask`, `refuse` or `decides`."""
 
@@ -75,8 +71,7 @@ class Step:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     rule: str
     reason: str
     remedy: str = ""

@@ -6,8 +6,9 @@ The hash of the canonical form is bound into the key's file and into the trail.
 import hashlib
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from keyholm.core.errors import BadPolicy
 from keyholm.core.policy import reading, writing
@@ -19,8 +20,7 @@ MAX_DOTS: Final = 2048
 ALSO: Final = "also"
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
+class _Field(Struct, frozen=True):
     """One line of a policy, in both directions."""
 
     read: Callable[[Any, str], Any]

@@ -15,9 +15,10 @@ What a kernel does not have is left out and reported; the daemon runs all the sa
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from keyholm.core import secret
 from keyholm.daemon.hardening.calls import allowed
@@ -50,8 +51,7 @@ SYSTEM: Final = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Hardening:
+class Hardening(Struct, frozen=True):
     """What could be applied here."""
 
     undumpable: bool

@@ -16,8 +16,9 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import Final, TypeVar
+
+from msgspec.structs import replace
 
 from keyholm.core import errors
 from keyholm.core.caller import Executable, Peer, Process

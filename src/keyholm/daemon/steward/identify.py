@@ -7,10 +7,11 @@ Whether it is still the process that connected is the keeper's to say, by its pi
 
 import os
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from stat import S_IWGRP, S_IWOTH
 from typing import Final
+
+from msgspec import Struct
 
 from keyholm.core.caller import DELETED, ELSEWHERE, UNKNOWN_PROCESS, Executable, Process
 
@@ -41,8 +42,7 @@ RELAYS: Final = _words("""
 _VERSION: Final = re.compile(r"[-.]?\d[\d.]*[a-z]{0,2}$|\.\d+$")
 
 
-@dataclass(frozen=True, slots=True)
-class Stat:
+class Stat(Struct, frozen=True):
     """The fields of /proc/PID/stat that matter here."""
 
     command: str

@@ -8,10 +8,11 @@ One table a kind of object says how; what is not in it, the object does not have
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from enum import Enum, auto
 from functools import cache, lru_cache, partial
 from typing import Final, cast
+
+from msgspec.structs import replace
 
 from keyholm.core.certificates import Held
 from keyholm.core.model import Attributes, Key, Kind, Object, Origin, SecretType, Value

@@ -3,8 +3,9 @@
 A list of 10,000 keys is 700 KB that nobody wants to build at each login.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keyholm.core.caller import Caller
 from keyholm.core.gate import Gate
@@ -15,8 +16,7 @@ from keyholm.wire.ssh import agent
 MAX_ANSWERS: Final = 256
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(Struct, frozen=True):
     keys: tuple[Key, ...]
     epoch: int  # of certificates and withdrawals
     frame: bytes

@@ -1,10 +1,9 @@
 """What ssh-agent's command line, or the configuration, says about this door."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     default_lifetime: float | None = None  # seconds; -t
     providers: str = "/usr/lib*/*,/usr/local/lib*/*"  # patterns of middleware; -P
     remote_providers: bool = False  # -O allow-remote-pkcs11

@@ -7,10 +7,10 @@ a session made is in memory only, and listed nowhere.
 
 import secrets
 from collections.abc import Iterator, Sized
-from dataclasses import replace
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from keyholm.core.errors import BadRequest, KeyholmError, KeyNotFound, LimitExceeded
 from keyholm.core.model import SESSION, Attributes, Kind, NewObject, Object, Origin, Place

@@ -12,10 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from itertools import count
 from types import MappingProxyType
 from typing import Final, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from keyholm.core.errors import BadCertificate, KeyNotFound
 from keyholm.core.mechanisms import Input, Mechanism
@@ -82,8 +84,7 @@ class _OfModule:
             self._provided.release()
 
 
-@dataclass(slots=True)
-class _Held:
+class _Held(Struct):
     key: Key
     source: _Source
     policy: Policy

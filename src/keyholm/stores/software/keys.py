@@ -5,13 +5,13 @@ algorithm makes a new one. Both stores that hold software keys use them.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, mldsa, rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key
+from msgspec import Struct
 
 from keyholm.core.errors import AlgorithmUnsupported, BadKeyFile
 from keyholm.core.model import Algorithm
@@ -44,8 +44,7 @@ RSA_SMALLEST: Final = 1024  # what OpenSSH takes (SSH_RSA_MINIMUM_MODULUS_SIZE)
 DSA_BITS: Final = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class CompositeKey:
+class CompositeKey(Struct, frozen=True):
     """Both halves of an ML-DSA-44 and Ed25519 key."""
 
     post_quantum: mldsa.MLDSA44PrivateKey

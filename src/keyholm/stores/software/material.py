@@ -5,7 +5,6 @@ secret keys as they are. Whatever comes in is checked once, here, and believed a
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Any, Final, Self
 
@@ -29,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
     load_der_public_key,
 )
+from msgspec import Struct
 
 from keyholm.core.errors import AlgorithmUnsupported, BadKeyFile
 from keyholm.core.model import OtherAlgorithm, SecretType
@@ -56,8 +56,7 @@ class Form(StrEnum):
 Shape = Form | SecretType
 
 
-@dataclass(frozen=True, slots=True)
-class Material:
+class Material(Struct, frozen=True):
     """A key as it is kept. It owns `secret`; whoever made it closes it."""
 
     shape: Shape
@@ -73,8 +72,7 @@ class Material:
 # --- coming in -----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
+class Described(Struct, frozen=True):
     """What a private key is that comes in as PKCS#8.
 
     `private` is the key where SSH has words for it. Its views lie in ordinary memory; the

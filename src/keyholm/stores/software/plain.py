@@ -43,5 +43,5 @@ def wiped(private: Private) -> Iterator[Private]:
 def _views(private: Private) -> list[memoryview]:
     if isinstance(private, PrivateWithCertificate):
         private = private.private
-    values = (getattr(private, name) for name in private.__slots__)
+    values = (getattr(private, name) for name in private.__struct_fields__)
     return [value for value in values if isinstance(value, memoryview)]

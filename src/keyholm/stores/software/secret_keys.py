@@ -1,7 +1,8 @@
 """Secret keys: their bytes, which lie in locked memory for as long as anybody uses them."""
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from keyholm.core.errors import AlgorithmUnsupported
 from keyholm.core.model import SecretType
@@ -17,8 +18,7 @@ _SIZES: Final[dict[SecretType, range | tuple[int, ...]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SecretValue:
+class SecretValue(Struct, frozen=True, eq=False):
     """A secret key as it is used. What OpenSSL copies for itself it cleans itself.
 
     Nobody closes `secret`: an operation may still need it when the key is sealed again, and it

@@ -1,7 +1,8 @@
 """FIDO keys: what they need is kept as a software key is, but the authenticator signs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from keyholm.core.errors import MechanismUnsupported, StoreFailed
 from keyholm.core.mechanisms import Input, Mechanism, Message, SecurityKey, spelling
@@ -19,8 +20,7 @@ def no_helper(private: PrivateSkEd25519 | PrivateSkEcdsa, provider: str, data: b
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ByDevice:
+class ByDevice(Struct, frozen=True):
     """A FIDO key as the memory store holds it."""
 
     private: Shielded

@@ -5,9 +5,10 @@ what `encode` returns. Secrets (private keys, passwords, PINs) are slices of the
 in: keep it while the message is in use, wipe it afterwards.
 """
 
-from dataclasses import dataclass, field
 from enum import IntFlag
 from typing import Any
+
+from msgspec import Struct
 
 from keyholm.wire.codec import (
     BOOLEAN,
@@ -17,6 +18,7 @@ from keyholm.wire.codec import (
     VIEW,
     Bytes,
     Codec,
+    HoldsSecrets,
     Malformed,
     Reader,
     Record,
@@ -52,39 +54,32 @@ class SignFlag(IntFlag):
     RSA_SHA2_512 = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Refused. The wire has no room for the reason; the trail has it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Success:
+class Success(Struct, frozen=True):
     """Done."""
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveAllV1:
+class RemoveAllV1(Struct, frozen=True):
     """Forget all keys of SSH 1. OpenSSH forgets every key."""
 
 
-@dataclass(frozen=True, slots=True)
-class RequestIdentities:
+class RequestIdentities(Struct, frozen=True):
     """Which keys can you sign with?"""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     key_blob: bytes
     comment: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class IdentitiesAnswer:
+class IdentitiesAnswer(Struct, frozen=True):
     identities: tuple[Identity, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SignRequest:
+class SignRequest(Struct, frozen=True):
     """Sign `data` with the identity `key_blob`; for RSA, `flags` choose the hash."""
 
     key_blob: bytes
@@ -92,82 +87,69 @@ class SignRequest:
     flags: SignFlag
 
 
-@dataclass(frozen=True, slots=True)
-class SignResponse:
+class SignResponse(Struct, frozen=True):
     signature: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class AddIdentity:
+class AddIdentity(Struct, frozen=True):
     private: Private
     comment: bytes
     # The older message has room for them, and OpenSSH reads them there as well.
     constraints: tuple[Constraint, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AddIdentityConstrained:
+class AddIdentityConstrained(Struct, frozen=True):
     private: Private
     comment: bytes
     constraints: tuple[Constraint, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveIdentity:
+class RemoveIdentity(Struct, frozen=True):
     key_blob: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveAll:
+class RemoveAll(Struct, frozen=True):
     """Forget all keys."""
 
 
-@dataclass(frozen=True, slots=True)
-class AddSmartcardKey:
+class AddSmartcardKey(HoldsSecrets, frozen=True):
     """Load a PKCS#11 module and offer its keys."""
 
     provider: str
-    pin: memoryview = field(repr=False)
+    pin: memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class AddSmartcardKeyConstrained:
+class AddSmartcardKeyConstrained(HoldsSecrets, frozen=True):
     provider: str
-    pin: memoryview = field(repr=False)
+    pin: memoryview
     constraints: tuple[Constraint, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveSmartcardKey:
+class RemoveSmartcardKey(HoldsSecrets, frozen=True):
     provider: str
-    pin: memoryview = field(repr=False)
+    pin: memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class Lock:
-    password: memoryview = field(repr=False)
+class Lock(HoldsSecrets, frozen=True):
+    password: memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class Unlock:
-    password: memoryview = field(repr=False)
+class Unlock(HoldsSecrets, frozen=True):
+    password: memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class Extension:
+class Extension(Struct, frozen=True):
     """What a name says it is; `contents` is everything that follows the name."""
 
     name: str
     contents: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class ExtensionFailure:
+class ExtensionFailure(Struct, frozen=True):
     """The extension is known, and refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExtensionResponse:
+class ExtensionResponse(Struct, frozen=True):
     """Always names the extension that it answers."""
 
     name: str
@@ -266,8 +248,7 @@ SESSION_BIND = "session-bind@openssh.com"
 QUERY = "query"
 
 
-@dataclass(frozen=True, slots=True)
-class SessionBind:
+class SessionBind(Struct, frozen=True):
     """The contents of the extension `SESSION_BIND`: which server a connection speaks for."""
 
     host_key: bytes

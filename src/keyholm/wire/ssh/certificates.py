@@ -6,9 +6,11 @@ certificate to decide.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from keyholm.wire.codec import (
     STRING,
@@ -37,16 +39,14 @@ class Kind(IntEnum):
     HOST = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(Struct, frozen=True):
     """A critical option or an extension; `data` as it stands, often a string in itself."""
 
     name: str
     data: bytes = b""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Certificate:
+class Certificate(Struct, frozen=True, kw_only=True):
     nonce: bytes
     public: PublicKey
     serial: int = 0

@@ -4,8 +4,9 @@ Stricter than OpenSSH in this: an empty list of destinations is refused, since w
 wanted a limit and would get none; and nothing may follow the fields of a constraint.
 """
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from keyholm.wire.codec import (
     BOOLEAN,
@@ -27,42 +28,36 @@ MAX_ENTRIES = 1024
 MAX_USER_PATTERN = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Lifetime:
+class Lifetime(Struct, frozen=True):
     """Forget the key after that many seconds; 0 is at once."""
 
     seconds: int
 
 
-@dataclass(frozen=True, slots=True)
-class Confirm:
+class Confirm(Struct, frozen=True):
     """Ask the user at every use."""
 
 
-@dataclass(frozen=True, slots=True)
-class MaxSign:
+class MaxSign(Struct, frozen=True):
     """Good for that many signatures."""
 
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class SkProvider:
+class SkProvider(Struct, frozen=True):
     """The library that speaks to the authenticator, or `internal`."""
 
     provider: str
 
 
-@dataclass(frozen=True, slots=True)
-class HopKey:
+class HopKey(Struct, frozen=True):
     """A host key, or the key of a CA that certifies host keys."""
 
     blob: bytes
     is_ca: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(Struct, frozen=True):
     """One end of a connection. Without a host name it is where the agent runs."""
 
     user: str
@@ -70,21 +65,18 @@ class Hop:
     keys: tuple[HopKey, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DestinationConstraint:
+class DestinationConstraint(Struct, frozen=True):
     """The key may be used from one host to another."""
 
     from_hop: Hop
     to_hop: Hop
 
 
-@dataclass(frozen=True, slots=True)
-class RestrictDestination:
+class RestrictDestination(Struct, frozen=True):
     constraints: tuple[DestinationConstraint, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AssociatedCerts:
+class AssociatedCerts(Struct, frozen=True):
     """Certificates for the keys of a PKCS#11 module; `certs_only` leaves out the plain keys."""
 
     certs_only: bool

@@ -11,9 +11,10 @@ import base64
 import binascii
 import hashlib
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from keyholm.wire import der
 from keyholm.wire.codec import (
@@ -46,49 +47,42 @@ class Curve(StrEnum):
 _WIDTHS = {Curve.NISTP256: 32, Curve.NISTP384: 48, Curve.NISTP521: 66}
 
 
-@dataclass(frozen=True, slots=True)
-class Ed25519:
+class Ed25519(Struct, frozen=True):
     point: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Ecdsa:
+class Ecdsa(Struct, frozen=True):
     curve: Curve
     point: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Rsa:
+class Rsa(Struct, frozen=True):
     exponent: int
     modulus: int
 
 
-@dataclass(frozen=True, slots=True)
-class Dsa:
+class Dsa(Struct, frozen=True):
     p: int
     q: int
     g: int
     y: int
 
 
-@dataclass(frozen=True, slots=True)
-class SkEd25519:
+class SkEd25519(Struct, frozen=True):
     """An Ed25519 key on a FIDO authenticator."""
 
     point: bytes
     application: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class SkEcdsa:
+class SkEcdsa(Struct, frozen=True):
     """A P-256 key on a FIDO authenticator."""
 
     point: bytes
     application: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class MlDsa44Ed25519:
+class MlDsa44Ed25519(Struct, frozen=True):
     """Two keys that sign together; a signature is good when both of its halves are."""
 
     mldsa: bytes

@@ -7,15 +7,25 @@ import base64
 import binascii
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.poly1305 import Poly1305
+from msgspec import Struct
 
 from keyholm.wire.bcrypt_pbkdf import Kdf
-from keyholm.wire.codec import STRING, TEXT, UINT32, VIEW, Bytes, Malformed, Reader, record
+from keyholm.wire.codec import (
+    STRING,
+    TEXT,
+    UINT32,
+    VIEW,
+    Bytes,
+    HoldsSecrets,
+    Malformed,
+    Reader,
+    record,
+)
 from keyholm.wire.codec import decode as decode_whole
 
 # OpenSSH's MAX_KEY_FILE_SIZE.
@@ -47,8 +57,7 @@ class _Run(Protocol):
     ) -> memoryview: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _CipherKind:
+class _CipherKind(Struct, frozen=True):
     key_size: int
     start_size: int
     block: int
@@ -56,8 +65,7 @@ class _CipherKind:
     decrypt: _Run
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
+class _Header(Struct, frozen=True):
     cipher: str
     kdf: str
     kdf_options: bytes
@@ -65,14 +73,12 @@ class _Header:
     public: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _KdfOptions:
+class _KdfOptions(Struct, frozen=True):
     salt: bytes
     rounds: int
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(HoldsSecrets, frozen=True):
     """The public half, which anybody can read, and the secret part."""
 
     public: bytes

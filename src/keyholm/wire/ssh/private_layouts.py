@@ -3,8 +3,9 @@ PROTOCOL.key, PROTOCOL.u2f, PROTOCOL.certkeys).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, cast
+
+from msgspec import Struct
 
 from keyholm.wire.codec import (
     BYTE,
@@ -109,8 +110,7 @@ def _write_composite(key: PrivateMlDsa44Ed25519) -> Parts:
     return _string(key.mldsa_seed, key.ed25519_seed)
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
+class _Layout(Struct, frozen=True):
     """A private key of one type: its public half or a certificate, then the secret half."""
 
     public: Codec[Any]

@@ -5,8 +5,9 @@ without sign byte if they are numbers. Whoever owns that buffer wipes it; a valu
 for as long as it is not. `repr` never shows them.
 """
 
-from dataclasses import dataclass, field
+from msgspec import Struct
 
+from keyholm.wire.codec import HoldsSecrets
 from keyholm.wire.ssh.keys import (
     Dsa,
     Ecdsa,
@@ -19,58 +20,51 @@ from keyholm.wire.ssh.keys import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PrivateEd25519:
+class PrivateEd25519(HoldsSecrets, frozen=True):
     public: Ed25519
-    seed: memoryview = field(repr=False)
+    seed: memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class PrivateEcdsa:
+class PrivateEcdsa(HoldsSecrets, frozen=True):
     public: Ecdsa
-    scalar: memoryview = field(repr=False)
+    scalar: memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class PrivateRsa:
+class PrivateRsa(HoldsSecrets, frozen=True):
     public: Rsa
-    d: memoryview = field(repr=False)
-    iqmp: memoryview = field(repr=False)
-    p: memoryview = field(repr=False)
-    q: memoryview = field(repr=False)
+    d: memoryview
+    iqmp: memoryview
+    p: memoryview
+    q: memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class PrivateDsa:
+class PrivateDsa(HoldsSecrets, frozen=True):
     public: Dsa
-    x: memoryview = field(repr=False)
+    x: memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class PrivateSkEd25519:
+class PrivateSkEd25519(HoldsSecrets, frozen=True):
     """What the authenticator needs to find its key again; the key itself never leaves it."""
 
     public: SkEd25519
     flags: int
-    key_handle: memoryview = field(repr=False)
+    key_handle: memoryview
     reserved: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class PrivateSkEcdsa:
+class PrivateSkEcdsa(HoldsSecrets, frozen=True):
     """As `PrivateSkEd25519`."""
 
     public: SkEcdsa
     flags: int
-    key_handle: memoryview = field(repr=False)
+    key_handle: memoryview
     reserved: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class PrivateMlDsa44Ed25519:
+class PrivateMlDsa44Ed25519(HoldsSecrets, frozen=True):
     public: MlDsa44Ed25519
-    mldsa_seed: memoryview = field(repr=False)
-    ed25519_seed: memoryview = field(repr=False)
+    mldsa_seed: memoryview
+    ed25519_seed: memoryview
 
 
 PrivateKey = (
@@ -84,8 +78,7 @@ PrivateKey = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PrivateWithCertificate:
+class PrivateWithCertificate(Struct, frozen=True):
     """A private key with the certificate of its public half."""
 
     certificate: bytes

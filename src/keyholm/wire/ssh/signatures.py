@@ -7,7 +7,6 @@ it is that of the key inside, then the authenticator's flags (a byte) and counte
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -20,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import (
     rsa,
     utils,
 )
+from msgspec import Struct
 
 from keyholm.wire import der
 from keyholm.wire.codec import BYTE, MPINT, STRING, TEXT, UINT32, Bytes, Malformed, Reader
@@ -52,14 +52,12 @@ class BadSignature(ValueError):
     """The key did not make this signature over these bytes, or may not make one of its kind."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(Struct, frozen=True):
     algorithm: str
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(Struct, frozen=True):
     """A signature that is good; the authenticator's flags and counter if a FIDO key made it."""
 
     algorithm: str
@@ -81,8 +79,7 @@ ALGORITHMS: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
+class _Form(Struct, frozen=True):
     """Between the plain bytes and what follows the algorithm's name in a blob."""
 
     wrap: Callable[[bytes], bytes]

@@ -4,8 +4,9 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from keyholm.wire.codec import (
     STRING,
@@ -57,8 +58,7 @@ _RESERVED: Codec[bytes] = Codec(write=STRING.write, read=_read_nothing)
 _HASH: Codec[str] = Codec(write=TEXT.write, read=_read_hash)
 
 
-@dataclass(frozen=True, slots=True)
-class SshSig:
+class SshSig(Struct, frozen=True):
     """What a signer is given: a digest, and what the signature is for."""
 
     namespace: str
@@ -66,8 +66,7 @@ class SshSig:
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureFile:
+class SignatureFile(Struct, frozen=True):
     """What `ssh-keygen -Y sign` writes."""
 
     key_blob: bytes
@@ -76,16 +75,14 @@ class SignatureFile:
     signature: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Signed:
+class _Signed(Struct, frozen=True):
     namespace: str
     reserved: bytes
     hash: str
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
+class _File(Struct, frozen=True):
     version: int
     key_blob: bytes
     namespace: str

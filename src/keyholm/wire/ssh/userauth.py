@@ -4,7 +4,7 @@ Whoever signs such a request logs `user` in, so the parser takes nothing but the
 the gate decides by what it says, and a server reads the same bytes.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from keyholm.wire.codec import STRING, TEXT, Bytes, Malformed, Reader
 from keyholm.wire.ssh import certificates, keys
@@ -27,8 +27,7 @@ _FITTING = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class UserAuth:
+class UserAuth(Struct, frozen=True):
     session_id: bytes
     user: str
     service: str

@@ -1,7 +1,8 @@
 """C_DeriveKey, C_UnwrapKey and their like: what the key that comes of another one shall be."""
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from keyholm.core.mechanisms import Ecdh, Hkdf, Kdf, Mechanism, MlKem
 from keyholm.core.model import Key, Kind, NewObject, Object, SecretKey, SecretType, Value
