@@ -90,6 +90,7 @@ PACKAGES = (
     Package("libtpm2-pkcs11-tools", "tpm2_ptool", "its store"),
     Package("tpm2-tools", "tpm2_getcap", "its store"),
     Package("tpm2-abrmd", "tpm2-abrmd", "a TPM for several programs at once"),
+    Package("libtss2-tcti-tabrmd0", f"{LIBRARIES}/libtss2-tcti-tabrmd.so.0", "the way to it"),
     Package("libtss2-tcti-swtpm0", f"{LIBRARIES}/libtss2-tcti-swtpm.so.0", "the way to swtpm"),
     Package("swtpm", "swtpm", "a TPM in software"),
     Package("swtpm-tools", "swtpm_setup", "a TPM in software"),
