@@ -17,11 +17,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from bench.harness import modules
 from bench.harness.modules import P256, RSA_2048, LoadFailed, Module
 from bench.harness.rounds import Case, Figure, Series, head, table, take_turns
 
+
+class Named(Protocol):
+    """What is compared."""
+
+    @property
+    def name(self) -> str: ...
+
+
+Peer = TypeVar("Peer", bound=Named)
 FIRST_RSA = 2  # of the token with few keys: two of each kind
 FEW, HUNDRED = 4, 100
 AT_ONCE = 8
@@ -206,7 +216,7 @@ def start(module: Module) -> float | None:
         return None
 
 
-def figures(series: Series[Module], peer: Module, ours: Module) -> dict[str, object]:
+def figures(series: Series[Peer], peer: Peer, ours: Peer) -> dict[str, object]:
     return {
         "case": series.case.name,
         "unit": series.case.unit,

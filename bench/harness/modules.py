@@ -10,10 +10,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.harness.agents import environment
+from keyholm.daemon import module_files
+from keyholm.daemon.module_files import Login, ModuleSettings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 COMMAND = ROOT / ".venv" / "bin" / "keyholm"
@@ -37,11 +39,12 @@ class Module:
     environment: dict[str, str] = field(repr=False)
     pin: str
     load: Path
+    token: str = LABEL
 
     def run(self, *words: object) -> list[float]:
         """The seconds that all of it took, then the nanoseconds of each. Raises `LoadFailed`."""
         done = subprocess.run(
-            [self.load, self.path, LABEL, self.pin, *map(str, words)],
+            [self.load, self.path, self.token, self.pin, *map(str, words)],
             env=self.environment,
             capture_output=True,
             text=True,
@@ -53,7 +56,7 @@ class Module:
 
     def with_setting(self, name: str, value: str) -> "Module":
         changed = self.environment | {name: value}
-        return Module(self.name, self.path, changed, self.pin, self.load)
+        return replace(self, environment=changed)
 
 
 class LoadFailed(Exception):
@@ -103,12 +106,44 @@ def folder() -> Iterator[Path]:
 def keyholm(home: Path, load: Path) -> Iterator[Module]:
     """Our module and a daemon, with policy and trail as they come."""
     ours = environment(home) | {"KEYHOLM_HOME": str(home / "keyholm")}
-    socket = home / "keyholm" / "run" / "pkcs11"
-    subprocess.run([COMMAND, "init", "--no-passphrase"], env=ours, check=True, capture_output=True)
-    with _process([str(COMMAND), "serve"], ours, socket):
-        yield Module(
-            "keyholm", str(OURS), environment(home) | {"KEYHOLM_PKCS11": str(socket)}, "-", load
-        )
+    with serving(home, ours) as run:
+        settings = environment(home) | {"KEYHOLM_PKCS11": str(run / "pkcs11")}
+        yield Module("keyholm", str(OURS), settings, "-", load)
+
+
+@contextlib.contextmanager
+def keyholm_with(home: Path, behind: Module) -> Iterator[Module]:
+    """The same with the token of `behind`, a SoftHSM2, in a worker; programs log in themselves."""
+    ours = environment(home) | {"KEYHOLM_HOME": str(home / "keyholm")}
+    with serving(home, ours, softhsm_settings(behind, login=Login.APPLICATION)) as run:
+        settings = environment(home) | {"KEYHOLM_PKCS11": str(run / "pkcs11")}
+        yield replace(behind, name="keyholm, SoftHSM2", path=str(OURS), environment=settings)
+
+
+@contextlib.contextmanager
+def serving(
+    home: Path, settings: dict[str, str], *modules: tuple[str, ModuleSettings]
+) -> Iterator[Path]:
+    """`keyholm serve` with these modules; gives the folder of its sockets."""
+    subprocess.run(
+        [COMMAND, "init", "--no-passphrase"], env=settings, check=True, capture_output=True
+    )
+    for name, module in modules:
+        module_files.write(home / "keyholm" / "modules", name, module)
+    run = home / "keyholm" / "run"
+    with _process([str(COMMAND), "serve"], settings, run / "pkcs11"):
+        yield run
+
+
+def softhsm_settings(behind: Module, login: Login) -> tuple[str, ModuleSettings]:
+    configuration = behind.environment["SOFTHSM2_CONF"]
+    return "softhsm", ModuleSettings(
+        path=behind.path,
+        env={"SOFTHSM2_CONF": configuration},
+        login=login,
+        reads=(configuration,),
+        writes=(str(Path(configuration).with_name("tokens")),),
+    )
 
 
 def through_stock_client(module: Module) -> Module:
@@ -121,17 +156,17 @@ def through_stock_client(module: Module) -> Module:
     )
 
 
-def softhsm(home: Path, load: Path) -> Module:
+def softhsm(home: Path, load: Path, label: str = LABEL) -> Module:
     path = existing(SOFTHSM)
     assert path is not None
     tokens, configuration = home / "tokens", home / "softhsm2.conf"
     tokens.mkdir()
     configuration.write_text(f"directories.tokendir = {tokens}\nlog.level = ERROR\n")
     settings = environment(home) | {"SOFTHSM2_CONF": str(configuration)}
-    command = ["softhsm2-util", "--init-token", "--free", "--label", LABEL]
+    command = ["softhsm2-util", "--init-token", "--free", "--label", label]
     command += ["--pin", PIN, "--so-pin", PIN]
     subprocess.run(command, env=settings, check=True, capture_output=True)
-    return Module("SoftHSM2", path, settings, PIN, load)
+    return Module("SoftHSM2", path, settings, PIN, load, label)
 
 
 @contextlib.contextmanager
@@ -144,7 +179,7 @@ def p11_kit(home: Path, behind: Module) -> Iterator[Module]:
     command += ["--name", str(socket), "pkcs11:"]
     with _process(command, behind.environment, socket):
         settings = environment(home) | {"P11_KIT_SERVER_ADDRESS": f"unix:path={socket}"}
-        yield Module("p11-kit, SoftHSM2", client, settings, behind.pin, behind.load)
+        yield replace(behind, name="p11-kit, SoftHSM2", path=client, environment=settings)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,6 @@
-"""A program that signs with a PKCS#11 module in its own process: MODULE PIN TIMES.
+"""A program that signs with a PKCS#11 module in its own process: MODULE PIN TIMES [LABEL].
+
+Without a label it takes the token that comes first.
 
 It writes the length of each signature, or what failed.
 """
@@ -25,7 +27,7 @@ class Functions:
         raise AttributeError(name)
 
 
-def sign(functions: Functions, pin: bytes) -> str:
+def sign(functions: Functions, pin: bytes, label: bytes) -> str:
     failed: list[str] = []
 
     def call(name: str, *arguments: Any) -> None:
@@ -34,6 +36,10 @@ def sign(functions: Functions, pin: bytes) -> str:
             failed.append(f"C_{name} {CKR.name(status)}")
             raise StopIteration
 
+    def is_of(slot: int) -> bool:
+        info = (ctypes.c_ubyte * 512)()  # a CK_TOKEN_INFO begins with the label, of 32 bytes
+        return functions.GetTokenInfo(slot, info) == CKR.OK and bytes(info[:32]).strip() == label
+
     slots, count = (ULONG * 16)(), ULONG(16)
     session, key, found = ULONG(), ULONG(), ULONG()
     kind = ULONG(CKO.PRIVATE_KEY)
@@ -41,7 +47,8 @@ def sign(functions: Functions, pin: bytes) -> str:
     signature, length = (ctypes.c_ubyte * 512)(), ULONG(512)
     try:
         call("GetSlotList", 1, slots, ctypes.byref(count))
-        call("OpenSession", slots[0], CKF.SERIAL_SESSION, None, None, ctypes.byref(session))
+        slot = next((each for each in slots[: count.value] if label and is_of(each)), slots[0])
+        call("OpenSession", slot, CKF.SERIAL_SESSION, None, None, ctypes.byref(session))
         functions.Login(session, CKU.USER, pin, len(pin))
         call("FindObjectsInit", session, ctypes.byref(wanted), 1)
         call("FindObjects", session, ctypes.byref(key), 1, ctypes.byref(found))
@@ -61,8 +68,9 @@ def main() -> None:
     if status != CKR.OK:
         print(f"C_Initialize {CKR.name(status)}")
         return
+    pin, label = sys.argv[2].encode(), "".join(sys.argv[4:]).encode()
     for _ in range(int(sys.argv[3])):
-        print(sign(functions, sys.argv[2].encode()), flush=True)
+        print(sign(functions, pin, label), flush=True)
 
 
 if __name__ == "__main__":
