@@ -16,6 +16,7 @@ from keyholm.stores.modules.binding.binding import Binding
 from keyholm.stores.modules.binding.failing import Failed
 from keyholm.stores.modules.binding.library import Library
 from keyholm.stores.modules.binding.library import LoadFailed as NotLoaded
+from keyholm.stores.modules.binding.quirks import forms_of
 from keyholm.wire.pkcs11.calls import BY_NAME
 from keyholm.worker import host
 from keyholm.worker.spec import Spec
@@ -52,6 +53,7 @@ class ModuleService:
             library = Library.load(Path(spec.library))
             library.initialize(spec.init_args)
             info = module_info(library)
+            library.forms = forms_of(info.manufacturer)
         except NotLoaded as error:
             raise host.LoadFailed(error.step, error.what, error.code) from error
         self._library = library

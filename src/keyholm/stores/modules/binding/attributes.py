@@ -2,7 +2,8 @@
 
 All are asked for at once, with more room than most values take. What was too large, and what a
 module left alone when it came upon one that it does not tell, is asked for by itself: the code
-of a call is that of one attribute, and nothing says of which.
+of a call is that of one attribute, and nothing says of which. So it is with all of them where one
+spoils the call: SoftHSM2 has CKR_GENERAL_ERROR for the date of a private object.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,14 @@ from keyholm.wire.pkcs11.constants import CKR
 
 MOST_ATTRIBUTES: Final = 4096  # asked for at once
 
+# What a module may say of all because of one.
+_SPOILED: Final = (
+    CKR.GENERAL_ERROR,
+    CKR.FUNCTION_FAILED,
+    CKR.FUNCTION_NOT_SUPPORTED,
+    CKR.ARGUMENTS_BAD,
+    CKR.ATTRIBUTE_VALUE_INVALID,
+)
 # More than a value takes, so that a length which a module left alone is that of no value.
 _ROOMS: Final = {Kind.BOOL: 16, Kind.ULONG: 16, Kind.DATE: 16}
 _ROOM: Final = 4096
@@ -40,7 +49,12 @@ def read_attributes(asking: Asking, types: Sequence[int]) -> tuple[Template, int
 
 def _read_plain(asking: Asking, types: Sequence[int], told: dict[int, Value]) -> int:
     asked = [_with_room(asking, number) for number in types]
-    rv, lengths = asking.ask(asked)
+    try:
+        rv, lengths = asking.ask(asked)
+    except Failed as failed:
+        if failed.code not in _SPOILED or len(types) == 1:
+            raise
+        return _read_each(asking, types, told, failed)
     code = rv if rv in UNTOLD else CKR.OK
     for (number, address, size), length in zip(asked, lengths, strict=True):
         if length < size or (length == size and rv == CKR.OK):
@@ -52,6 +66,23 @@ def _read_plain(asking: Asking, types: Sequence[int], told: dict[int, Value]) ->
         else:
             told[number], reason = _read_alone(asking, number)
             code = code or reason
+    return code
+
+
+def _read_each(
+    asking: Asking, types: Sequence[int], told: dict[int, Value], spoiled: Failed
+) -> int:
+    code = CKR.OK
+    for number in types:
+        try:
+            told[number], reason = _read_alone(asking, number)
+        except Failed as failed:
+            if failed.code not in _SPOILED:
+                raise
+            told[number], reason = None, CKR.ATTRIBUTE_TYPE_INVALID
+        code = code or reason
+    if all(value is None for value in told.values()):
+        raise spoiled
     return code
 
 

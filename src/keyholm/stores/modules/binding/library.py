@@ -21,6 +21,8 @@ from keyholm.stores.modules.binding.structures import layout
 from keyholm.wire.pkcs11.calls import CALLS, Call
 from keyholm.wire.pkcs11.constants import CKF, CKR
 from keyholm.wire.pkcs11.functions import IN_2_40, IN_3_0, IN_3_2
+from keyholm.wire.pkcs11.mechanisms import FORMS
+from keyholm.wire.pkcs11.parameters import Form
 
 Function = Callable[..., int]
 
@@ -54,6 +56,7 @@ class Library:
         self.functions: dict[str, Function] = dict(_functions(interface))
         self.sessions = Sessions()
         self.is_serial = False
+        self.forms: dict[int, Form] = FORMS
 
     @classmethod
     def load(cls, path: Path) -> "Library":

@@ -81,15 +81,14 @@ def taken_back(parameter: P, laid: Laid) -> P:
     return replace(parameter, **{name: read(*place) for name, place in laid.written})
 
 
-_made: dict[int, tuple[tuple[str, Put], ...]] = {}
+_made: dict[str, tuple[tuple[str, Put], ...]] = {}
 
 
 def _puts(form: Form) -> tuple[tuple[str, Put], ...]:
-    found = _made.get(id(form))
+    found = _made.get(form.structure)
     if found is None:
-        # The forms are a table that lives as long as the process: their ids are theirs.
         found = tuple((field.name, _put_of(form, field)) for field in form.fields)
-        _made[id(form)] = found
+        _made[form.structure] = found
     return found
 
 
@@ -148,11 +147,19 @@ def _put_string(field: Field, pointer: str, length: str, per_byte: int) -> Put:
         address = structure.memory.put(value) if size else None
         structure.layout.put_pointer(structure.bytes, pointer, address)
         if length:
-            structure.layout.put_ulong(structure.bytes, length, size * per_byte)
+            _put_length(structure, length, size * per_byte)
         if address and field.flow is Flow.BOTH:
             structure.written.append((field.name, Place(address, size)))
 
     return put
+
+
+def _put_length(structure: _Structure, member: str, length: int) -> None:
+    if structure.layout.members[member].type == "p":
+        address = structure.memory.put(_ulong(length))
+        structure.layout.put_pointer(structure.bytes, member, address)
+    else:
+        structure.layout.put_ulong(structure.bytes, member, length)
 
 
 def _tag_size(form: Form, field: Field, length: str) -> Callable[[Parameter], int]:

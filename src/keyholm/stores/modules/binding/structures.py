@@ -64,6 +64,8 @@ _MEMBERS: Final[dict[str, str]] = {
     "hSaltKey:u pInfo:p ulInfoLen:u",
     "CK_PKCS5_PBKD2_PARAMS2": "saltSource:u pSaltSourceData:p ulSaltSourceDataLen:u iterations:u "
     "prf:u pPrfData:p ulPrfDataLen:u pPassword:p ulPasswordLen:u",
+    "CK_PKCS5_PBKD2_PARAMS": "saltSource:u pSaltSourceData:p ulSaltSourceDataLen:u iterations:u "
+    "prf:u pPrfData:p ulPrfDataLen:u pPassword:p ulPasswordLen:p",
     "CK_PRF_DATA_PARAM": "type:u pValue:p ulValueLen:u",
     "CK_SP800_108_COUNTER_FORMAT": "bLittleEndian:b ulWidthInBits:u",
     "CK_SP800_108_DKM_LENGTH_FORMAT": "dkmLengthMethod:u bLittleEndian:b ulWidthInBits:u",

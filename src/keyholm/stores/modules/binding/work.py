@@ -74,7 +74,7 @@ class Work:
                 self._check_that_it_cancels()
                 return None
             return memory.put(ROWS.pack(number, 0, 0))
-        forms = _WRAP_FORMS if authenticated else FORMS
+        forms = _WRAP_FORMS if authenticated else self.library.forms
         self.parameter, self.mechanism_type = parameter, number
         if isinstance(parameter, Parameter):
             self.laid = lay(memory, forms[number], parameter)
