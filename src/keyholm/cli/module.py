@@ -14,9 +14,9 @@ from keyholm.core.errors import BadRequest
 if TYPE_CHECKING:
     from keyholm.cli.modules.adding import Plan, Wish
     from keyholm.cli.modules.importing import Taken
-    from keyholm.cli.modules.needs import Need
     from keyholm.cli.parser import Parser, Subparsers
     from keyholm.daemon.places import Places
+    from keyholm.daemon.vendors.needs import Need
 
 LOGINS: Final = ("application", "daemon")
 # Options of `add` and the keys of the file that they add to.
@@ -138,8 +138,8 @@ def run_add(arguments: Namespace) -> int:
 
 def wish_of(arguments: Namespace) -> "Wish":
     from keyholm.cli.modules.adding import GIVEN, Wish
-    from keyholm.cli.modules.needs import Kind, Need
     from keyholm.daemon.module_files import Login
+    from keyholm.daemon.vendors.needs import Kind, Need
 
     more = [
         Need(Kind(key), os.path.abspath(os.path.expanduser(path)), GIVEN)

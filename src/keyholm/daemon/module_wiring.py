@@ -1,5 +1,7 @@
 """Vendors' modules as they are configured, as a store; and who sees their tokens."""
 
+import os
+
 from keyholm.core.errors import BadConfiguration
 from keyholm.core.policies import Policies
 from keyholm.core.visibility import Rule, Selection
@@ -10,6 +12,7 @@ from keyholm.daemon.places import Places
 from keyholm.daemon.steward.client import StewardClient
 from keyholm.daemon.token_human import TokenHuman
 from keyholm.stores.modules.contents import STORE
+from keyholm.stores.modules.providers import Providers
 from keyholm.stores.modules.setup import Setup
 from keyholm.stores.modules.store import ModulesStore
 from keyholm.worker.proxy import Worker
@@ -35,6 +38,13 @@ def store_of(
         human=TokenHuman(steward, asker),
         policies=Policies(places.data),
         broken=modules.bad,
+    )
+
+
+def providers_of(steward: StewardClient, asker: Asker) -> Providers:
+    """Those that `ssh-add -s` names."""
+    return Providers(
+        lambda path: Worker(steward, "", path), TokenHuman(steward, asker), os.getuid()
     )
 
 

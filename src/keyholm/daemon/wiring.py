@@ -7,6 +7,7 @@ from inside it, so that what starts is known to go on working.
 """
 
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -27,7 +28,8 @@ from keyholm.core.gate import Gate
 from keyholm.core.inventory import Inventory
 from keyholm.core.model import Key
 from keyholm.core.recording import Recorder
-from keyholm.core.store import Change, Event, Store, Token
+from keyholm.core.secret import Secret
+from keyholm.core.store import Change, Event, ModuleLoader, Provided, Store, Token
 from keyholm.core.usage import Counts
 from keyholm.core.visibility import Rule, Selection, Visibility
 from keyholm.daemon import descriptors, hardening
@@ -58,6 +60,7 @@ from keyholm.wire.ssh import keys
 if TYPE_CHECKING:
     from keyholm.stores.disk.store import DiskStore
     from keyholm.stores.disk.token import DiskToken
+    from keyholm.stores.modules.providers import Providers
     from keyholm.stores.modules.store import ModulesStore
     from keyholm.stores.modules.token import ModuleToken
 
@@ -87,7 +90,15 @@ def agent_only(
     options = agent_options(settings.agent, line)
     who = LooksUp(steward, asker, pidfd.kernel_gives_them())
     visibility = Visibility(visible_rules(settings))
-    door = AgentDoor(gate, memory.token, options, who.identify, who.foresee, visibility=visibility)
+    door = AgentDoor(
+        gate,
+        memory.token,
+        options,
+        who.identify,
+        who.foresee,
+        visibility=visibility,
+        load=module_loader(steward, asker),
+    )
     accepts = partial(admits, who, lambda peer: peer.uid in (0, own))
     serving = serve(listening, door.serve, accepts, limits, AGENT_FRAME, door.name)
     doors = {"ssh": OpenDoor(listening.path, serving)}
@@ -129,7 +140,13 @@ def whole(
     who = LooksUp(steward, asker, pidfd.kernel_gives_them())
     options = agent_options(settings.agent)
     agent = AgentDoor(
-        gate, memory.token, options, who.identify, who.foresee, visibility=live.visibility
+        gate,
+        memory.token,
+        options,
+        who.identify,
+        who.foresee,
+        visibility=live.visibility,
+        load=module_loader(steward, asker),
     )
     pkcs11 = Pkcs11Door(gate, who.identify, live.visibility)
     doors: dict[str, OpenDoor] = {}
@@ -267,6 +284,22 @@ def trail_of(places: Places, settings: Configuration, role: Role, steward: Stewa
 def memory_store(settings: Configuration, steward: StewardClient, asker: Asker) -> MemoryStore:
     shield = Shield(idle=settings.memory.shield_seconds)
     return MemoryStore(shield=shield, sk_sign=SecurityKeys(steward, asker).sign)
+
+
+def module_loader(steward: StewardClient, asker: Asker) -> ModuleLoader:
+    """For `ssh-add -s`. What it takes is imported when it is wanted: few agents ever are."""
+    first = threading.Lock()
+    made: list[Providers] = []
+
+    def load(path: str, pin: Secret) -> Sequence[Provided]:
+        with first:
+            if not made:
+                from keyholm.daemon import module_wiring
+
+                made.append(module_wiring.providers_of(steward, asker))
+        return made[0].load(path, pin)
+
+    return load
 
 
 def gate_over(

@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.cli.modules.elf_files import library, write
+from tests.daemon.vendors.elf_files import library, write
 
-from keyholm.cli.modules import elf
 from keyholm.cli.modules.adding import Plan, Wish, library_path, planned
-from keyholm.cli.modules.needs import Kind, Need
 from keyholm.core.errors import AlreadyExists, BadConfiguration, BadRequest, KeyholmError
 from keyholm.daemon.module_files import Login, Modules, ModuleSettings
 from keyholm.daemon.places import Places
+from keyholm.daemon.vendors import elf
+from keyholm.daemon.vendors.needs import Kind, Need
 
 OURS = elf.machine_of(os.path.realpath(sys.executable))
 NONE = Modules({}, {})

@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.cli.modules.elf_files import library, write
 from tests.cli.modules.test_adding import own_machine
+from tests.daemon.vendors.elf_files import library, write
 
 from keyholm.cli.main import main
 from keyholm.cli.modules import p11_kit

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from tests.cli.modules.elf_files import write
 from tests.cli.modules.test_adding import own_machine
+from tests.daemon.vendors.elf_files import write
 
 from keyholm.cli.modules.importing import Taken, masked, takeover
 from keyholm.cli.modules.p11_kit import Configuration, Described

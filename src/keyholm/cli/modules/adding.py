@@ -16,13 +16,13 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from keyholm.cli.modules import elf, known
-from keyholm.cli.modules.linker import Linker
-from keyholm.cli.modules.needs import Here, Kind, Need, distinct
 from keyholm.core.errors import AlreadyExists, BadConfiguration, BadRequest
 from keyholm.daemon import module_files, trusted
 from keyholm.daemon.module_files import Login, Modules, ModuleSettings
 from keyholm.daemon.places import Places
+from keyholm.daemon.vendors import elf, known
+from keyholm.daemon.vendors.linker import Linker
+from keyholm.daemon.vendors.needs import Here, Kind, Need, distinct, values
 from keyholm.stores.modules import recursion
 
 GIVEN: Final = "you said so"
@@ -154,20 +154,16 @@ def _settings(wish: Wish, path: str, needs: Sequence[Need]) -> ModuleSettings:
         init_args=wish.init_args,
         login=wish.login,
         sha256=module_files.digest(path) if wish.pin_hash else "",
-        reads=_values(needs, Kind.READS),
-        writes=_values(needs, Kind.WRITES),
-        devices=_values(needs, Kind.DEVICES),
-        sockets=_values(needs, Kind.SOCKETS),
+        reads=values(needs, Kind.READS),
+        writes=values(needs, Kind.WRITES),
+        devices=values(needs, Kind.DEVICES),
+        sockets=values(needs, Kind.SOCKETS),
         network=any(need.kind is Kind.NETWORK for need in needs),
         ipc=any(need.kind is Kind.IPC for need in needs),
         enable_in=wish.enable_in,
         disable_in=wish.disable_in,
         priority=wish.priority,
     )
-
-
-def _values(needs: Sequence[Need], kind: Kind) -> tuple[str, ...]:
-    return tuple(need.value for need in needs if need.kind is kind)
 
 
 def _name(wish: Wish, path: str, settings: ModuleSettings, there: Modules) -> str:

@@ -10,12 +10,13 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from keyholm.cli.modules import known, p11_kit
+from keyholm.cli.modules import p11_kit
 from keyholm.cli.modules.adding import Plan, Wish, planned
 from keyholm.cli.modules.p11_kit import Described
 from keyholm.core.errors import AlreadyExists, BadConfiguration, KeyholmError
 from keyholm.daemon.module_files import Login, Modules
 from keyholm.daemon.places import Places
+from keyholm.daemon.vendors import known
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
-from keyholm.cli.modules.linker import usual_folders
 from keyholm.core.errors import BadConfiguration
+from keyholm.daemon.vendors.linker import usual_folders
 
 PACKAGED: Final = "/usr/share/p11-kit/modules"
 SYSTEM: Final = "/etc/pkcs11"

@@ -14,16 +14,18 @@ from keyholm.core.secret import Secret
 from keyholm.daemon.configuration import Configuration
 from keyholm.daemon.steward import messages
 from keyholm.daemon.steward.identify import stat_of, terminal_name
-from keyholm.daemon.steward.security_key import SecurityKeys
+from keyholm.daemon.steward.security_key import INTERNAL, SecurityKeys
 from keyholm.daemon.steward.server import Handlers
 from keyholm.daemon.steward.witness import Witnesses
 from keyholm.daemon.steward.workers import Workers, module_in
+from keyholm.daemon.vendors import provider
 from keyholm.prompters.askpass import Askpass
 from keyholm.prompters.order import InOrder
 from keyholm.prompters.pinentry import Pinentry
 from keyholm.prompters.prompter import Patience, Prompter
 from keyholm.prompters.session import Session
 from keyholm.prompters.terminal import Terminal
+from keyholm.stores.modules import recursion
 from keyholm.worker.spec import Spec
 
 EVERY_PROMPTER: Final = ("askpass", "pinentry", "terminal")
@@ -133,7 +135,11 @@ class Work:
         if not path:
             raise BadRequest("Neither a module nor a library was named.")
         library = self._keys.allowed(path)
-        return Spec(os.path.basename(library), library)
+        if library == INTERNAL:
+            raise BadRequest(f"{path!r} is no PKCS#11 module.")
+        if reason := recursion.by_file(library):
+            raise BadRequest(reason, remedy="Add the modules behind it, each by itself.")
+        return provider.spec_of(library, self._session.start)
 
     def _witness(
         self, request: messages.Witness, secret: Secret | None, channel: socket.socket

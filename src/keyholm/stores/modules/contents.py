@@ -8,9 +8,11 @@ public keys and certificates tell of is listed as keys, unverified, until a logi
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from typing import Final
+
+from msgspec.structs import replace
 
 from keyholm.core.model import (
     Attributes,

@@ -4,8 +4,10 @@ What it can do beside depends on the token (`abilities`): logins, making keys, c
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from keyholm.core.errors import KeyholmError, KeyNotFound, StoreFailed, TokenLocked
 from keyholm.core.mechanisms import Input, Mechanism

@@ -93,6 +93,11 @@ def ipc(why: str) -> Need:
     return Need(Kind.IPC, "", why)
 
 
+def values(needs: Iterable[Need], kind: Kind) -> tuple[str, ...]:
+    """What stands under that key of a module's file."""
+    return tuple(need.value for need in needs if need.kind is kind)
+
+
 def of_variables(here: Here, known: Iterable[str] = ()) -> Iterator[Need]:
     """Files that --env names, but for those of `known` variables."""
     taken = set(known)

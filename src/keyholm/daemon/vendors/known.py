@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
-from keyholm.cli.modules import linker, needs_of
-from keyholm.cli.modules.needs import Here, Need
+from keyholm.daemon.vendors import linker, needs_of
+from keyholm.daemon.vendors.needs import Here, Need, distinct, of_variables
 
 # Below each folder of libraries.
 SUBFOLDERS: Final = ("", "pkcs11", "softhsm", "nss", "opencryptoki", "p11-kit")
@@ -231,8 +231,6 @@ def of_file(path: str) -> Known | None:
 
 def needs_of_module(path: str, here: Here) -> list[Need]:
     """All that the module should see, as far as we know."""
-    from keyholm.cli.modules.needs import distinct, of_variables
-
     known = of_file(path)
     if known is None:
         return distinct(of_variables(here))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from keyholm.cli.modules.needs import (
+from keyholm.daemon.vendors.needs import (
     Here,
     Need,
     device,

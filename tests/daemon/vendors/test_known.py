@@ -3,13 +3,20 @@
 from pathlib import Path
 
 import pytest
-from tests.cli.modules.elf_files import library, write
+from tests.daemon.vendors.elf_files import library, write
 
-from keyholm.cli.modules import known
-from keyholm.cli.modules.known import BY_NAME, KNOWN, installed, name_for, needs_of_module, of_file
-from keyholm.cli.modules.needs import Here, Kind, Need
-from keyholm.cli.modules.needs_of import nss_folder, server_socket, token_folder
 from keyholm.daemon import module_files
+from keyholm.daemon.vendors import known
+from keyholm.daemon.vendors.known import (
+    BY_NAME,
+    KNOWN,
+    installed,
+    name_for,
+    needs_of_module,
+    of_file,
+)
+from keyholm.daemon.vendors.needs import Here, Kind, Need
+from keyholm.daemon.vendors.needs_of import nss_folder, server_socket, token_folder
 
 HOME = {"HOME": "/home/me", "XDG_RUNTIME_DIR": "/run/user/1000"}
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.cli.modules.elf_files import library, write
+from tests.daemon.vendors.elf_files import library, write
 from tests.programs import program
 
-from keyholm.cli.modules import elf
 from keyholm.core.errors import BadConfiguration
+from keyholm.daemon.vendors import elf
 
 OF_PYTHON = sorted(Path(sysconfig.get_path("platstdlib"), "lib-dynload").glob("*.so"))
 

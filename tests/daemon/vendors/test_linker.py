@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.cli.modules.elf_files import library, write
+from tests.daemon.vendors.elf_files import library, write
 from tests.programs import program
 
-from keyholm.cli.modules.linker import Linker, Missing, read_cache
+from keyholm.daemon.vendors.linker import Linker, Missing, read_cache
 
 
 def linker(*folders: Path) -> Linker:

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from keyholm.cli.modules import elf
 from keyholm.core.errors import BadConfiguration
+from keyholm.daemon.vendors import elf
 
 CACHE: Final = "/etc/ld.so.cache"
 CACHE_MAGIC: Final = b"glibc-ld.so.cache1.1"
