@@ -211,6 +211,9 @@ class Module:
         for token in self.tokens:
             token.close()
         self.worker.close()
+        with self._looking:  # whoever looks has been answered by now: the worker is gone
+            if self._line is not None:
+                self._line.close()
 
 
 _NO_TOKEN: Final = frozenset(
