@@ -262,6 +262,14 @@ def test_reordered_checkpoints_are_found(home: Path) -> None:
     assert "older than the one before it" in findings(home)[0]
 
 
+def test_an_older_checkpoint_that_was_cut_out_whole_is_not_found(home: Path) -> None:
+    """As docs/protocols/trail.md says: all others cover the same records."""
+    path = home / "serve-0" / "checkpoints"
+    listed = path.read_bytes()
+    path.write_bytes(listed[listed.index(b"\n\nkeyholm") + 2 :])
+    assert findings(home) == []
+
+
 def test_an_older_checkpoint_in_the_place_of_the_newest_is_found(home: Path) -> None:
     listed = (home / "serve-0" / "checkpoints").read_bytes()
     first = listed[: listed.index(b"\n\nkeyholm") + 1]
