@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from keyholm.cli.output import amount, fields, print_json, table, when
 from keyholm.cli.parser import add_json
+from keyholm.cli.tokens import login
 from keyholm.client import connect
 
 if TYPE_CHECKING:
@@ -57,8 +58,9 @@ def _tokens(tokens: list[dict[str, Any]]) -> str:
             f"{token['store']}/{token['name']}",
             "locked" if token["locked"] else "open",
             str(token["keys"]),
+            login(token),
             "; ".join(token["damage"]) or "-",
         )
         for token in tokens
     ]
-    return table(("TOKEN", "STATE", "KEYS", "DAMAGE"), rows)
+    return table(("TOKEN", "STATE", "KEYS", "LOGIN", "DAMAGE"), rows)

@@ -3,7 +3,7 @@
 import sys
 from argparse import Namespace
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from keyholm.cli.output import print_json, table
 from keyholm.cli.parser import add_json, add_passphrase_file
@@ -116,11 +116,17 @@ def run_list(arguments: Namespace) -> int:
             str(token["keys"]),
             str(token["owner"]),
             ", ".join(slot["kind"] for slot in token["slots"]) or "nothing",
+            login(token),
         )
         for token in tokens
     ]
-    sys.stdout.write(table(("TOKEN", "STATE", "KEYS", "OWNER", "OPENED BY"), rows))
+    sys.stdout.write(table(("TOKEN", "STATE", "KEYS", "OWNER", "OPENED BY", "LOGIN"), rows))
     return 0
+
+
+def login(token: dict[str, Any]) -> str:
+    """Who asks for the PIN of a token, and whether it is one for old programs."""
+    return ", ".join([token["login"] or "-"] + ["legacy"] * token["legacy"])
 
 
 def run_remove(arguments: Namespace) -> int:

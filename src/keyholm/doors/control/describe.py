@@ -7,7 +7,7 @@ from keyholm.core.algorithms import algorithm_of
 from keyholm.core.certificates import Held
 from keyholm.core.naming import uri_of
 from keyholm.core.policy import OPEN, policy_hash
-from keyholm.core.store import HasSlots, Token, Unlocks
+from keyholm.core.store import HasPins, HasSlots, Token, Unlocks
 from keyholm.doors.control import schema
 from keyholm.doors.control.exchange import Request
 from keyholm.wire.ssh import certificates, keys
@@ -63,4 +63,12 @@ def token(found: Token) -> schema.Token:
         keys=len(found.keys()),
         slots=[schema.Slot(name=slot.name, kind=slot.kind, cost=slot.cost) for slot in slots],
         damage=list(damage()) if damage is not None else [],
+        login=_login(found),
+        legacy=isinstance(found, HasPins) and found.legacy,
     )
+
+
+def _login(found: Token) -> str:
+    if not isinstance(found, HasPins):
+        return ""
+    return "application" if found.application_login else "daemon"

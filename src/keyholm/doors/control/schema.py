@@ -132,6 +132,8 @@ class Token(Answer):
     keys: int
     slots: list[Slot]
     damage: list[str]
+    login: str  # who asks for its PIN: `application`, `daemon`; empty where it has none
+    legacy: bool  # it takes triple DES and raw RSA
 
 
 class TokenName(Shape):

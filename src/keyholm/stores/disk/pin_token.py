@@ -246,8 +246,10 @@ class PinToken(DiskToken, HasPins):
 
 
 _WAY_OUT: Final = {
-    Role.USER: "The security officer can give the user a new one.",
-    Role.OFFICER: "Make a new token; what is on this one stays as it is.",
+    Role.USER: "The security officer can give the user a new one, with a program such as "
+    "`pkcs11-tool --login --login-type so --init-pin`.",
+    Role.OFFICER: "The user's PIN still opens the token. Its keys go to another one by "
+    "`keyholm backup` and `keyholm restore`; then `keyholm token rm` removes it.",
 }
 
 
