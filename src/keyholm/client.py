@@ -102,6 +102,15 @@ class Client:
         keys: list[dict[str, Any]] = self.call("keys.list")["keys"]
         return keys
 
+    def modules(self) -> list[dict[str, Any]]:
+        """Vendors' PKCS#11 modules, and how each of them does."""
+        modules: list[dict[str, Any]] = self.call("modules.list")["modules"]
+        return modules
+
+    def reload(self) -> None:
+        """Have the daemon read its configuration and the files of modules again."""
+        self.call("config.reload")
+
     def key(self, name: str) -> dict[str, Any]:
         """One key by its name, place or PKCS#11 URI, or the start of its id. Raises `KeyNotFound`."""
         return self.call("keys.show", {"key": name})

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -42,6 +42,19 @@ class Agent:
         return count
 
 
+MODULE: Final = schema.Module(
+    name="acme",
+    library="/opt/acme.so",
+    state="running",
+    pid=4711,
+    isolation="full",
+    tokens=["acme-work-1", "main"],
+    crashes=2,
+    error="It crashed.",
+    remedy="Ask its maker.",
+)
+
+
 class House:
     """Every client is taken for `peer_uid`, running `process`."""
 
@@ -66,7 +79,11 @@ class House:
             self._facts,
             self.agent,
             self.people,
+            os.getuid(),
+            lambda: [MODULE],
+            self._reload,
         )
+        self.reloaded = 0
         self.path = folder / "control"
         self.peer_uid: int | None = None
         self.serving = Serving(
@@ -83,6 +100,9 @@ class House:
         if self.peer_uid is not None:
             connection.peer = replace(connection.peer, uid=self.peer_uid, gid=self.peer_uid)
         self.door.serve(connection)
+
+    def _reload(self) -> None:
+        self.reloaded += 1
 
     def _look_up(self, pid: int) -> tuple[int, Process]:
         uid = os.getuid() if self.asked_uid is None else self.asked_uid

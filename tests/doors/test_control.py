@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_ssh_publ
 from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.doors.control_house import PASSPHRASE, House
+from tests.doors.control_house import MODULE, PASSPHRASE, House
 from tests.programs import program
 
 from keyholm.client import Client, connect
@@ -113,6 +113,8 @@ CALLS: dict[str, tuple[dict[str, Any], list[bytes], list[bytes]]] = {
     "tokens.remove-slot": ({"token": "main", "slot": "recovery"}, [PASSPHRASE], []),
     "tokens.backup": ({"token": "main"}, [NEW], []),
     "tokens.restore": ({"name": "restored"}, [NEW], [b"BACKUP"]),
+    "modules.list": ({}, [], []),
+    "config.reload": ({}, [], []),
     "agent.restore": ({}, [], []),
     "prompt.test": ({}, [], []),
 }
@@ -249,6 +251,25 @@ def test_another_user_sees_nothing(house: House, client: Client) -> None:
     assert stranger.status()["tokens"] == []
     with pytest.raises(errors.KeyNotFound):
         stranger.sign("laptop", b"data")
+
+
+def test_another_user_learns_of_no_module_but_that_of_a_token_that_it_sees(
+    house: House, client: Client
+) -> None:
+    assert client.call("modules.list") == {"modules": [msgspec.to_builtins(MODULE)]}
+    house.peer_uid = 4242
+    assert house.client().call("modules.list") == {"modules": []}
+    (token,) = house.store.tokens()
+    token.accepted_uids = frozenset({4242})
+    (seen,) = house.client().call("modules.list")["modules"]
+    assert (seen["name"], seen["tokens"]) == ("acme", ["main"])
+    assert not any(seen[field] for field in ("library", "pid", "isolation", "error", "remedy"))
+
+
+def test_the_configuration_is_read_again_and_that_is_recorded(house: House, client: Client) -> None:
+    client.call("config.reload")
+    assert house.reloaded == 1
+    assert house.last(Management).action == "reload"
 
 
 # --- keys ----------------------------------------------------------------------------

@@ -133,6 +133,9 @@ def run_add(arguments: Namespace) -> int:
         print_json(as_json(plan, file, written=not arguments.dry_run))
     elif not arguments.dry_run:
         sys.stdout.write(f"Written to {printable(str(file))}; edit it there.\n")
+        sys.stdout.flush()
+    if not arguments.dry_run:
+        taken_up()
     return 0
 
 
@@ -222,6 +225,20 @@ def as_json(plan: "Plan", file: Path, *, written: bool) -> dict[str, Any]:
     }
 
 
+def taken_up() -> None:
+    """Have the daemon read the files, if there is one. What it says against it is told."""
+    from keyholm.client import connect
+    from keyholm.core.errors import DaemonNotRunning, KeyholmError
+
+    try:
+        with connect() as client:
+            client.reload()
+    except DaemonNotRunning:
+        sys.stderr.write("No daemon runs here; it reads the file when it starts.\n")
+    except KeyholmError as error:
+        sys.stderr.write(f"The daemon has not taken it up. {printable(str(error))}\n")
+
+
 # --- list ----------------------------------------------------------------------------
 
 
@@ -261,6 +278,8 @@ def run_import(arguments: Namespace) -> int:
     if not arguments.dry_run:
         for plan in plans:
             module_files.write(folder, plan.name, plan.settings)
+        if plans:
+            taken_up()
     if arguments.json:
         print_json({"modules": [_taken_json(taken, folder, arguments.dry_run) for taken in found]})
     elif plans and not arguments.dry_run:
@@ -321,6 +340,8 @@ def run_remove(arguments: Namespace) -> int:
         print_json({"name": arguments.name, "file": str(file)})
     else:
         sys.stdout.write(f"{printable(str(file))} is gone.\n")
+        sys.stdout.flush()
+    taken_up()
     return 0
 
 
@@ -335,6 +356,7 @@ def run_pin(arguments: Namespace) -> int:
     check_library(settings.path)
     digest = module_files.digest(settings.path)
     module_files.write(folder, arguments.name, replace(settings, sha256=digest))
+    taken_up()
     if arguments.json:
         print_json({"name": arguments.name, "before": settings.sha256, "sha256": digest})
         return 0

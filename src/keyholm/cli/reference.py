@@ -72,6 +72,10 @@ JSON: Final = {
     "disable": "as `enable`",
     "policy": "the result of `policy.get`, with `explain` that of `policy.explain`",
     "config": '`{"path"}`; `check`: also `exists`',
+    "module": '`add`: `{"name", "file", "written", "settings", "needs", "warnings"}`; `list`: '
+    '`modules.list` with the `file` of each; `import`: `{"modules": [{"p11_kit", "skipped", '
+    '"remarks", "module"}]}`; `remove`: `{"name", "file"}`; `pin`: `{"name", "before", '
+    '"sha256"}`',
     "doctor": '`{"findings": [{"level", "check", "what", "why", "remedy", "status"}]}`, where '
     "`level` is good, warning or bad",
     "why": '`{"refusals": [...]}`, records of the trail with their session',

@@ -3,7 +3,7 @@
 `Gate.manage` decides, records and performs them; its table says what each one needs.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from msgspec import Struct
@@ -196,6 +196,13 @@ class RestoreWithdrawn(Struct, frozen=True):
     keys: tuple[Key, ...]
 
 
+class Reload(Struct, frozen=True):
+    """Read the configuration again, as SIGHUP does."""
+
+    owner: int  # the daemon's user
+    reload: Callable[[], None]  # raises `KeyholmError`: then nothing has changed
+
+
 class LoadModule(Struct, frozen=True):
     """Offer the keys of a PKCS#11 module that a client of the agent named."""
 
@@ -252,6 +259,7 @@ Action = (
     | OpenDoor
     | Withdraw
     | RestoreWithdrawn
+    | Reload
     | LoadModule
     | UnloadModule
     | AddCertificate

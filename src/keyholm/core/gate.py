@@ -598,6 +598,8 @@ class Gate:
             ):
                 if caller.uid not in (0, owner):
                     raise NotTheOwner("Only root makes tokens for others.")
+            case actions.Reload(owner=owner) if caller.uid not in (0, owner):
+                raise NotTheOwner("Only the daemon's own user and root configure it.")
             case actions.InitPin(opened) if _role(caller, opened) is not Role.OFFICER:
                 raise LoginNeeded("Only the security officer gives the user a PIN.")
             case _:

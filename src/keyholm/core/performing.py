@@ -175,6 +175,10 @@ def _restore_withdrawn(gate: "Gate", action: actions.RestoreWithdrawn) -> int:
     return action.door.restore_withdrawn(action.keys)
 
 
+def _reload(gate: "Gate", action: actions.Reload) -> None:
+    action.reload()
+
+
 def _load_module(gate: "Gate", action: actions.LoadModule) -> int:
     token = ability(action.token, Offers)
     provided = action.load(action.module, action.pin)
@@ -227,6 +231,7 @@ PERFORM: Final[dict[type, Callable[["Gate", Any], object]]] = {
     actions.OpenDoor: _open_door,
     actions.Withdraw: _withdraw,
     actions.RestoreWithdrawn: _restore_withdrawn,
+    actions.Reload: _reload,
     actions.LoadModule: _load_module,
     actions.UnloadModule: _unload_module,
     actions.AddCertificate: _add_certificate,

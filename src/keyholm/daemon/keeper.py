@@ -1,6 +1,7 @@
 """The process that holds the keys: what runs in it, how it begins, reloads and ends."""
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ class Keeper:
     close_trail: Callable[[], None]
     apply: Callable[[Configuration], None] = lambda configuration: None
     started: float = field(default_factory=time.time)
+    _reloading: threading.Lock = field(default_factory=threading.Lock)
 
     def start(self) -> None:
         for door in self.doors.values():
@@ -55,8 +57,9 @@ class Keeper:
 
     def reload(self, configuration: Configuration) -> None:
         """Raises `KeyholmError`: then nothing has changed."""
-        self.steward.reload()
-        self.apply(configuration)
+        with self._reloading:  # a signal, and clients of the control door
+            self.steward.reload()
+            self.apply(configuration)
 
     def described(self) -> list[str]:
         return [

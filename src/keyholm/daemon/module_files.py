@@ -59,7 +59,7 @@ class ModuleSettings(Struct, frozen=True):
     devices: tuple[str, ...] = ()
     """Devices that it may open, or patterns of them."""
     sockets: tuple[str, ...] = ()
-    """Unix sockets that it may connect to."""
+    """Unix sockets that it may connect to, or folders of them."""
     network: bool = False
     """Whether it may use the network."""
     ipc: bool = False

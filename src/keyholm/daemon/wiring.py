@@ -32,7 +32,7 @@ from keyholm.core.secret import Secret
 from keyholm.core.store import Change, Event, ModuleLoader, Provided, Store, Token
 from keyholm.core.usage import Counts
 from keyholm.core.visibility import Rule, Selection, Visibility
-from keyholm.daemon import descriptors, hardening
+from keyholm.daemon import configuration, descriptors, hardening
 from keyholm.daemon.agent_line import CommandLine, FingerprintHash
 from keyholm.daemon.agent_socket import Listening
 from keyholm.daemon.asker import Asker, LooksUp
@@ -58,10 +58,10 @@ from keyholm.stores.software.shield import Shield
 from keyholm.wire.ssh import keys
 
 if TYPE_CHECKING:
+    from keyholm.daemon.module_wiring import ConfiguredModules
     from keyholm.stores.disk.store import DiskStore
     from keyholm.stores.disk.token import DiskToken
     from keyholm.stores.modules.providers import Providers
-    from keyholm.stores.modules.store import ModulesStore
     from keyholm.stores.modules.token import ModuleToken
 
 AGENT_FRAME: Final = 256 * 1024  # AGENT_MAX_LEN of OpenSSH
@@ -113,8 +113,8 @@ def whole(
 ) -> Keeper:
     """keyholm serve: every store behind every door."""
     # Not for keyholm-agent, whose first answer somebody may be waiting for.
-    from keyholm.daemon import module_wiring
     from keyholm.daemon.facts import facts_of, trail_facts
+    from keyholm.daemon.module_wiring import ConfiguredModules
     from keyholm.doors.control.server import ControlDoor, Facts
     from keyholm.doors.pkcs11.server import Pkcs11Door
     from keyholm.stores.disk.store import DiskStore
@@ -127,16 +127,9 @@ def whole(
     sk_sign = SecurityKeys(steward, asker).sign
     disk = DiskStore(places.store, shield=shield, sk_sign=sk_sign)
     memory = MemoryStore(shield=shield, sk_sign=sk_sign)
-    configured = module_wiring.modules_of(places)
-    modules = module_wiring.store_of(configured, places, steward, asker)
-    live = Live(
-        settings,
-        disk,
-        modules,
-        system=places.system,
-        of_modules=module_wiring.visible_rules(configured),
-    )
-    gate = gate_over([disk, memory, modules], trail, steward, settings, places)
+    modules = ConfiguredModules(places, steward, asker)
+    live = Live(settings, disk, modules, system=places.system)
+    gate = gate_over([disk, memory, modules.store], trail, steward, settings, places)
     who = LooksUp(steward, asker, pidfd.kernel_gives_them())
     options = agent_options(settings.agent)
     agent = AgentDoor(
@@ -154,8 +147,23 @@ def whole(
     def facts() -> Facts:
         return facts_of(keeper, trail_facts(trail, live.settings, places))
 
-    control = ControlDoor(gate, who.identify, partial(owner_of, steward), facts, agent, steward)
-    keeper = Keeper(gate, steward, hardened, memory, [disk, memory, modules], doors, trail.close)
+    def reload() -> None:
+        keeper.reload(configuration.read(places.config))
+
+    control = ControlDoor(
+        gate,
+        who.identify,
+        partial(owner_of, steward),
+        facts,
+        agent,
+        steward,
+        os.getuid(),
+        modules.told,
+        reload,
+    )
+    keeper = Keeper(
+        gate, steward, hardened, memory, [disk, memory, modules.store], doors, trail.close
+    )
     keeper.apply = partial(live.apply, gate, agent, steward)
     steward.seconds = settings.prompters.seconds
     accepts = partial(admits, who, live.accepts)
@@ -176,21 +184,19 @@ class Live:
         self,
         settings: Configuration,
         disk: "DiskStore",
-        modules: "ModulesStore",
+        modules: "ConfiguredModules",
         *,
         system: bool,
-        of_modules: Sequence[Rule] = (),
     ) -> None:
         self.settings, self._system = settings, system
         self._disk, self._modules = disk, modules
-        self._of_modules = of_modules
         self.visibility = Visibility()
-        self.visibility.use(visible_rules(settings), of_modules)
+        self.visibility.use(visible_rules(settings), modules.rules)
         self._own = os.getuid()
         self._give_access()
         # Before the inventory hears of a new token: who may see it is known by then.
         disk.listen(self._token_came)
-        modules.listen(self._token_came)
+        modules.store.listen(self._token_came)
 
     def accepts(self, peer: Peer) -> bool:
         uids = self.settings.uids
@@ -201,10 +207,12 @@ class Live:
     def apply(
         self, gate: Gate, agent: AgentDoor, steward: StewardClient, changed: Configuration
     ) -> None:
+        modules = self._modules.read()
         self.settings = changed
+        self._modules.use(modules)
         steward.seconds = changed.prompters.seconds
         agent.options = agent_options(changed.agent)
-        self.visibility.use(visible_rules(changed), self._of_modules)
+        self.visibility.use(visible_rules(changed), self._modules.rules)
         for token in self._give_access():
             gate.inventory.changed(Event(token.store, token.name, Change.KEYS_CHANGED))
 
@@ -221,7 +229,7 @@ class Live:
 
     def _known(self) -> "list[DiskToken | ModuleToken]":
         # Not `tokens` of the modules, which starts them.
-        return [*self._disk.tokens(), *self._modules.known_tokens()]
+        return [*self._disk.tokens(), *self._modules.store.known_tokens()]
 
     def _token_came(self, event: Event) -> None:
         if event.change is Change.TOKEN_CAME:

@@ -87,6 +87,7 @@ class Worker:
     ) -> None:
         self.name = name
         self.generation = 0
+        self.crashes = 0  # or starts that failed
         self._starter, self._path = starter, path
         self._start_seconds, self._idle_seconds = start_seconds, idle_seconds
         self._rest = Rest(clock)
@@ -99,6 +100,12 @@ class Worker:
         """Of the process that runs; None: there is none."""
         running = self._running
         return running.isolation if running is not None and running.fate is None else None
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process that runs."""
+        running = self._running
+        return running.pid if running is not None and running.fate is None else None
 
     @property
     def info(self) -> bytes:
@@ -145,9 +152,9 @@ class Worker:
 
     def _begin(self) -> "_Running":
         try:
-            running = _Running(self._starter, self.name, self._path, self._rest.died)
+            running = _Running(self._starter, self.name, self._path, self._died)
         except KeyholmError as error:
-            self._rest.died(error.what)
+            self._died(error.what)
             raise
         running.load(self._start_seconds)
         self.generation += 1
@@ -155,6 +162,10 @@ class Worker:
         if self._idle_seconds:
             running.end_when_idle(self._idle_seconds)
         return running
+
+    def _died(self, why: str) -> None:
+        self.crashes += 1
+        self._rest.died(why)
 
 
 class Channel:
@@ -254,7 +265,7 @@ class _Running:
     ) -> None:
         self._starter, self._name, self._on_death = starter, name, on_death
         started: Started = starter.start_worker(name, path)
-        self._pid, self._master, self.isolation = started.pid, started.master, started.isolation
+        self.pid, self._master, self.isolation = started.pid, started.master, started.isolation
         self.generation = 0
         self.info = b""
         self.fate: str | None = None  # a sentence, once it has ended or is being ended
@@ -359,7 +370,7 @@ class _Running:
             if self.fate is not None:
                 return
             with suppress(KeyholmError):  # without a steward it ends when the master is closed
-                self._starter.end_worker(self._pid)
+                self._starter.end_worker(self.pid)
             self._settle(sentence, None)
             self._gather()
         self._on_death(sentence)
@@ -373,9 +384,9 @@ class _Running:
     def _gather(self) -> Ended:
         """How it ended. One that closed its connections and goes on is ended."""
         try:
-            ended = self._starter.worker_ended(self._pid)
+            ended = self._starter.worker_ended(self.pid)
             if ended.status is None:
-                self._starter.end_worker(self._pid)
+                self._starter.end_worker(self.pid)
         except KeyholmError:
             return Ended(None, ())
         return ended

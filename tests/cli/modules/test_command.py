@@ -45,7 +45,7 @@ def test_a_module_is_shown_written_listed_and_removed(
         'reads = ["/etc/hostname"]\nnetwork = true\n'
     )
     assert main(["module", "list"]) == 0
-    assert capsys.readouterr().out == f"NAME  STATE  LIBRARY\nacme  ready  {acme}\n"
+    assert capsys.readouterr().out == f"NAME  STATE      LIBRARY\nacme  no daemon  {acme}\n"
     assert main(["module", "remove", "acme"]) == 0
     assert not file.exists()
     assert capsys.readouterr().out == f"{file} is gone.\n"
@@ -83,7 +83,7 @@ def test_json_says_the_same(home: Path, acme: str, capsys: pytest.CaptureFixture
     assert added["needs"] == [{"kind": "ipc", "value": "", "why": "you said so"}]
     assert main(["module", "list", "--json"]) == 0
     (listed,) = json.loads(capsys.readouterr().out)["modules"]
-    assert (listed["name"], listed["state"]) == ("acme", "ready")
+    assert (listed["name"], listed["state"]) == ("acme", "no daemon")
 
 
 def test_a_package_update_is_seen_and_accepted(
@@ -98,7 +98,7 @@ def test_a_package_update_is_seen_and_accepted(
     assert main(["module", "pin", "acme"]) == 0
     assert f"(before: {before})" in capsys.readouterr().out
     main(["module", "list"])
-    assert capsys.readouterr().out.splitlines()[1].split() == ["acme", "ready", acme]
+    assert capsys.readouterr().out.splitlines()[1].split() == ["acme", "no", "daemon", acme]
 
 
 def test_what_cannot_be_loaded_is_not_pinned(
@@ -122,7 +122,7 @@ def test_a_wrong_file_and_one_that_is_off_are_listed(
     main(["module", "list"])
     lines = capsys.readouterr().out.splitlines()
     states = [line.split()[:2] for line in lines[1:5]]
-    assert states == [["acme", "ready"], ["c", "off"], ["d", "wrong"], ["b", "wrong"]]
+    assert states == [["acme", "no"], ["c", "off"], ["d", "wrong"], ["b", "wrong"]]
     assert "There is no key `paht`." in "".join(lines)
     assert "Module d: /none.so is not there." in lines
 

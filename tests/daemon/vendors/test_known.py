@@ -163,7 +163,7 @@ def test_a_tpm_has_its_tokens_in_the_store(tmp_path: Path) -> None:
 
 
 def test_smartcards_are_reached_through_pcscd(tmp_path: Path) -> None:
-    pcscd = ("sockets", "/run/pcscd/pcscd.comm")
+    pcscd = ("sockets", "/run/pcscd")
     assert facts("/opensc-pkcs11.so", here(tmp_path)) == {pcscd, ("reads", "/etc/opensc")}
     assert facts("/libykcs11.so", here(tmp_path)) == {pcscd}
     mine = here(tmp_path, PCSCLITE_CSOCK_NAME="/tmp/comm", OPENSC_CONF="/tmp/opensc.conf")

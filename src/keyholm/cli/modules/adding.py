@@ -207,7 +207,8 @@ def _out_of_reach(needs: Sequence[Need]) -> Iterator[str]:
     for need in needs:
         if need.kind not in (Kind.READS, Kind.WRITES, Kind.SOCKETS, Kind.DEVICES):
             continue
-        wanted = os.R_OK if need.kind is Kind.READS else os.R_OK | os.W_OK
+        looks = need.kind is Kind.READS or (need.kind is Kind.SOCKETS and os.path.isdir(need.value))
+        wanted = os.R_OK if looks else os.R_OK | os.W_OK
         if "*" in need.value:
             continue
         if not os.path.exists(need.value):

@@ -23,7 +23,8 @@ from keyholm.daemon.vendors.needs import (
     writes,
 )
 
-PCSCD: Final = "/run/pcscd/pcscd.comm"
+# The folder, so that a daemon that was started again is found in it.
+PCSCD: Final = "/run/pcscd"
 PKCSSLOTD: Final = "/run/pkcsslotd.socket"
 SYSTEM_BUS: Final = "/run/dbus/system_bus_socket"
 TPM: Final = "/dev/tpmrm0"
@@ -288,7 +289,7 @@ def luna(here: Here) -> Iterator[Need]:
 
 def nshield(here: Here) -> Iterator[Need]:
     home = here.env.get("NFAST_HOME", "/opt/nfast")
-    yield socket(os.path.join(home, "sockets/nserver"), "its hardserver")
+    yield socket(os.path.join(home, "sockets"), "its hardserver")
     data = here.env.get("NFAST_KMDATA") or os.path.join(home, "kmdata")
     yield writes(data, "its key management data")
     if here.exists(os.path.join(home, "cknfastrc")):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from keyholm.doors.control import daemon, keys, rules, schema, tokens
+from keyholm.doors.control import daemon, keys, modules, rules, schema, tokens
 from keyholm.doors.control.exchange import Method, Needs
 
 METHODS: Final[Mapping[str, Method]] = {
@@ -166,6 +166,22 @@ METHODS: Final[Mapping[str, Method]] = {
         "Make a token from a backup.",
         secrets=("the passphrase of the backup",),
         blob="the backup",
+    ),
+    "modules.list": Method(
+        modules.every,
+        schema.Nothing,
+        schema.ModuleList,
+        Needs.SIGHT,
+        "Vendors' PKCS#11 modules, and how each of them does. Nobody but the daemon's user and "
+        "root is told more than the names of tokens that they may see.",
+    ),
+    "config.reload": Method(
+        modules.reload,
+        schema.Nothing,
+        schema.Done,
+        Needs.MANAGEMENT,
+        "Read the configuration and the files of modules again, as SIGHUP does; what is wrong "
+        "changes nothing.",
     ),
     "agent.restore": Method(
         daemon.restore_withdrawn,

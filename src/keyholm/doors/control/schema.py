@@ -136,6 +136,24 @@ class Token(Answer):
     legacy: bool  # it takes triple DES and raw RSA
 
 
+class Module(Answer):
+    """A vendor's PKCS#11 module."""
+
+    name: str
+    library: str
+    state: str  # running, idle (it starts when it is wanted), failed, wrong (its file), off
+    pid: int | None
+    isolation: str  # what keeps its process in; empty: it does not run
+    tokens: list[str]
+    crashes: int  # since the daemon began
+    error: str  # the last one, empty while it works
+    remedy: str
+
+
+class ModuleList(Answer):
+    modules: list[Module]
+
+
 class TokenName(Shape):
     token: str = ""  # else the only one that fits
 

@@ -59,6 +59,9 @@ class ControlDoor:
     facts: Callable[[], Facts]
     agent: Withdraws
     prompters: Prompters
+    owner: int  # the daemon's user
+    modules: Callable[[], list[schema.Module]] = list
+    reload: Callable[[], None] = lambda: None
     name: str = "control"
 
     def serve(self, connection: Connection) -> None:

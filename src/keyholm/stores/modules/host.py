@@ -8,37 +8,16 @@ import socket
 from pathlib import Path
 from typing import NoReturn
 
-from msgspec import Struct
-from msgspec.msgpack import Decoder, Encoder
-
 from keyholm.stores.modules import answering
 from keyholm.stores.modules.binding.binding import Binding
 from keyholm.stores.modules.binding.failing import Failed
 from keyholm.stores.modules.binding.library import Library
 from keyholm.stores.modules.binding.library import LoadFailed as NotLoaded
 from keyholm.stores.modules.binding.quirks import forms_of
+from keyholm.stores.modules.info import ModuleInfo, encode_info
 from keyholm.wire.pkcs11.calls import BY_NAME
 from keyholm.worker import host
 from keyholm.worker.spec import Spec
-
-
-class ModuleInfo(Struct, frozen=True):
-    """What a module says of itself (CK_INFO), and what it has of the standard."""
-
-    cryptoki_version: tuple[int, int]
-    manufacturer: str
-    library_description: str
-    library_version: tuple[int, int]
-    interface_version: tuple[int, int]
-    functions: tuple[str, ...]
-    """Those that it has, without C_."""
-
-    is_serial: bool = False
-    """It has no locks: one call at a time."""
-
-
-encode_info = Encoder().encode
-decode_info = Decoder(ModuleInfo).decode
 
 
 class ModuleService:

@@ -10,12 +10,13 @@ from typing import Final
 from keyholm.core.errors import KeyholmError, StoreFailed
 from keyholm.core.policies import Policies
 from keyholm.core.store import Change, Event
-from keyholm.stores.modules import identity, quirks
+from keyholm.stores.modules import identity, quirks, recursion
 from keyholm.stores.modules.abilities import token_of
 from keyholm.stores.modules.contents import STORE
 from keyholm.stores.modules.errors import Answered, error_of
 from keyholm.stores.modules.human import Human
 from keyholm.stores.modules.identity import Facts, Identity
+from keyholm.stores.modules.info import decode_info
 from keyholm.stores.modules.line import Line, failed
 from keyholm.stores.modules.setup import Setup
 from keyholm.stores.modules.token import ModuleToken, Surroundings
@@ -144,7 +145,24 @@ class Module:
             raise self._not_loaded(error) from error
         except WorkerFailed as error:
             raise failed(error) from error
+        try:
+            self._check_itself()
+        except StoreFailed:
+            channel.close()
+            raise
         return Line(channel, self.setup.call_seconds)
+
+    def _check_itself(self) -> None:
+        """A file can be called anything; a module says who it is. Raises `StoreFailed`."""
+        told = self.worker.info
+        if not told:
+            return  # it has ended again, which its first call will notice
+        info = decode_info(told)
+        if reason := recursion.by_info(info.manufacturer, info.library_description):
+            raise StoreFailed(
+                f"The module {self.name} is not used. {reason}",
+                remedy=f"`keyholm module remove {self.name}`; add the modules behind it by themselves.",
+            )
 
     def _not_loaded(self, error: NotLoaded) -> StoreFailed:
         if error.step != "initialize" or not error.code:

@@ -7,11 +7,11 @@ for once. After that `tokens` says what is known, and a thread a module keeps it
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from keyholm.core.errors import KeyholmError, StoreFailed
 from keyholm.core.policies import Policies
-from keyholm.core.store import Event, Listener
+from keyholm.core.store import Change, Event, Listener
 from keyholm.stores.modules.contents import STORE
 from keyholm.stores.modules.human import Human
 from keyholm.stores.modules.module import House, Module
@@ -34,13 +34,35 @@ class ModulesStore:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._listeners: list[Listener] = []
-        self._broken = broken or {}  # modules that are configured wrongly
         owner = os.getuid() if owner is None else owner
-        house = House(owner, human, policies, self._tell, clock)
-        found = [Module(setup, worker, house) for setup, worker in modules]
-        self._modules = tuple(sorted(found, key=lambda each: (-each.setup.priority, each.name)))
+        self._house = House(owner, human, policies, self._tell, clock)
         self._first = threading.Lock()
         self._waited = self._closed = False
+        self._modules: tuple[Module, ...] = ()
+        self.replace(modules, kept=(), broken=broken or {})
+
+    def replace(
+        self,
+        modules: Iterable[tuple[Setup, Worker]],
+        *,
+        kept: Collection[str],
+        broken: Mapping[str, KeyholmError],
+    ) -> None:
+        """Have `modules` instead of all but those that are named in `kept`. `broken` ones are
+        configured wrongly."""
+        come = [Module(setup, worker, self._house) for setup, worker in modules]
+        stay = [module for module in self._modules if module.name in kept]
+        gone = [module for module in self._modules if module.name not in kept]
+        self._broken = broken
+        self._modules = tuple(
+            sorted([*stay, *come], key=lambda each: (-each.setup.priority, each.name))
+        )
+        self._waited = self._waited and not come
+        for module in gone:
+            tokens = module.tokens
+            module.close()
+            for token in tokens:
+                self._tell(Event(STORE, token.name, Change.TOKEN_WENT))
 
     def tokens(self) -> Sequence[ModuleToken]:
         if self._closed:

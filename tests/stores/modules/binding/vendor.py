@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from keyholm.stores.modules.answering import PROTOCOL
-from keyholm.stores.modules.host import ModuleInfo, decode_info
+from keyholm.stores.modules.info import ModuleInfo, decode_info
 from keyholm.wire.pkcs11.calls import BY_NAME
 from keyholm.wire.pkcs11.constants import CKF, CKR, CKU
 from keyholm.wire.pkcs11.mechanisms import Mechanism
