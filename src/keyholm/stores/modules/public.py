@@ -21,7 +21,17 @@ RSA_BITS: Final = range(512, 16385)
 _CURVES: Final = (CKK.EC, CKK.EC_EDWARDS, CKK.EC_MONTGOMERY)
 _LATTICES: Final = (CKK.ML_DSA, CKK.ML_KEM)
 _EC_PUBLIC_KEY: Final = der.oid("1.2.840.10045.2.1")
+_P256, _P384 = "1.2.840.10045.3.1.7", "1.3.132.0.34"
 _X962: Final = frozenset({2, 3, 4})  # how points begin
+# A curve that is told by all its numbers, as YKCS11 does, and not by its name: by the hash of
+# what `openssl ecparam -param_enc explicit` writes. Only these very bytes: a curve that merely
+# has the same size could be one to which somebody knows every private key (CVE-2020-0601).
+_WRITTEN_OUT: Final = {
+    "40c3c405abfc62e096cb6491f85f967d6d75ede716604629654910c475d4b846": der.oid(_P256),
+    "5f619bbe9633b196eaaf367bac88d37c27a26b393f2c5a0eea0f6e5671d0d1da": der.oid(_P256),
+    "19a03321b63c6490867791325fc61a4df548ffaf40b94e499793a6267e5a72dd": der.oid(_P384),
+    "3c2855e154f036070f1294cdd743e1e9315a3579ef8b5c81a25f9a3380ce1a5b": der.oid(_P384),
+}
 
 
 def spki_of(told: Attributes) -> bytes:
@@ -88,6 +98,7 @@ def _on_curve(key_type: int, told: Attributes) -> bytes:
 
 
 def _form(key_type: int, curve: bytes) -> Form | None:
+    curve = _WRITTEN_OUT.get(hashlib.sha256(curve).hexdigest(), curve)
     found = forms.parameters_of(key_type, CKA.EC_PARAMS, curve)
     if found is None and key_type == CKK.EC:  # what came before there were types for them
         for other in (CKK.EC_EDWARDS, CKK.EC_MONTGOMERY):

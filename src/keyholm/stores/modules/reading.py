@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from keyholm.core.model import Value
+from keyholm.stores.modules.errors import Answered
 from keyholm.stores.modules.line import COUNT, Line
 from keyholm.wire.pkcs11.attributes import Template
-from keyholm.wire.pkcs11.constants import CKA, CKO
+from keyholm.wire.pkcs11.constants import CKA, CKO, CKR
 
 MOST_OBJECTS: Final = 65_536  # of a token
 MOST_VALUE: Final = 256 * 1024  # bytes of one attribute
@@ -132,6 +133,8 @@ SECRETS: Final = frozenset(
         CKA.COEFFICIENT,
     }
 )
+# What a module says that could not read one object, and can go on with the next.
+_OF_ONE_OBJECT: Final = frozenset({CKR.GENERAL_ERROR, CKR.FUNCTION_FAILED, CKR.DATA_INVALID})
 
 
 class Seen(NamedTuple):
@@ -169,8 +172,32 @@ def seen(line: Line, session: int, which: Iterable[int]) -> Iterator[Seen]:
     for handle in which:
         cko = attributes(line, session, handle, (CKA.CLASS,)).get(CKA.CLASS)
         if isinstance(cko, int):
-            types = ATTRIBUTES.get(cko, _OF_OTHERS)
-            yield Seen(handle, cko, attributes(line, session, handle, types))
+            told = _told(line, session, handle, cko)
+            if told is not None:
+                yield Seen(handle, cko, told)
+
+
+def _told(line: Line, session: int, handle: int, cko: int) -> dict[int, Value] | None:
+    types = ATTRIBUTES.get(cko, _OF_OTHERS)
+    try:
+        return attributes(line, session, handle, types)
+    except Answered as answered:
+        if answered.status not in _OF_ONE_OBJECT:
+            raise
+    # OpenSC shows every data object that a PIV card may have, and notices only now that this
+    # card does not have it.
+    return None if cko == CKO.DATA else _one_by_one(line, session, handle, types)
+
+
+def _one_by_one(line: Line, session: int, handle: int, types: Iterable[int]) -> dict[int, Value]:
+    found: dict[int, Value] = {}
+    for cka in types:
+        try:
+            found |= attributes(line, session, handle, (cka,))
+        except Answered as answered:
+            if answered.status not in _OF_ONE_OBJECT:
+                raise
+    return found
 
 
 def attributes(line: Line, session: int, handle: int, types: Iterable[int]) -> dict[int, Value]:

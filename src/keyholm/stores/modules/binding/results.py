@@ -96,7 +96,8 @@ def _list(function: str, pointer: int, cell: int, *, is_handles: bool) -> Give:
             raise broken(function, f"gave {count} where {work.capacity} were asked for")
         found = struct.unpack(f"@{count}{_LETTER}", read(arguments[pointer], count * WORD))
         if is_handles and 0 in found:
-            raise broken(function, "gave the handle 0, which is none")
+            # YKCS11 counts its objects from 0, which names none: a data object, so never mind.
+            found = tuple(filter(None, found))
         return tuple(map(wide, found)) if WORD < 8 else found
 
     return give
