@@ -140,6 +140,13 @@ def test_a_configuration_without_a_folder_gives_none() -> None:
         ({}, ("devices", "/dev/tpmrm0")),
         ({"TPM2_PKCS11_TCTI": "device:/dev/tpm0"}, ("devices", "/dev/tpm0")),
         ({"TPM2_PKCS11_TCTI": "tabrmd:"}, ("sockets", "/run/dbus/system_bus_socket")),
+        (
+            {
+                "TPM2_PKCS11_TCTI": "tabrmd:bus_type=session",
+                "DBUS_SESSION_BUS_ADDRESS": "unix:path=/run/user/1/bus,guid=00",
+            },
+            ("sockets", "/run/user/1/bus"),
+        ),
         ({"TPM2_PKCS11_TCTI": "swtpm:path=/run/tpm.sock"}, ("sockets", "/run/tpm.sock")),
         ({"TCTI": "swtpm:host=localhost,port=2321"}, ("network", "")),
         ({"TPM2_PKCS11_TCTI": "mssim"}, ("network", "")),
@@ -202,7 +209,7 @@ def test_nss_wants_to_be_told(tmp_path: Path) -> None:
 
 def test_opencryptoki_shares_memory_with_its_daemon(tmp_path: Path) -> None:
     found = facts("/libopencryptoki.so.0", here(tmp_path))
-    assert {("ipc", ""), ("sockets", "/run/pkcsslotd.socket")} < found
+    assert {("ipc", ""), ("sockets", "/run/pkcsslotd.socket"), ("writes", "/dev/shm")} < found
 
 
 def test_a_yubihsm_is_where_its_connector_is(tmp_path: Path) -> None:

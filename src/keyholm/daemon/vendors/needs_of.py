@@ -101,6 +101,9 @@ def _tcti(here: Here, given: str) -> Iterator[Need]:
         yield socket(settings["path"], "the TPM simulator listens there")
     elif name in ("swtpm", "mssim"):
         yield network("the TPM simulator is reached over TCP")
+    elif name == "tabrmd" and settings.get("bus_type") == "session":
+        bus = server_socket(here.env.get("DBUS_SESSION_BUS_ADDRESS", ""))
+        yield socket(bus, "tpm2-abrmd is reached over the session bus")
     elif name == "tabrmd":
         yield socket(SYSTEM_BUS, "tpm2-abrmd is reached over the system bus")
     elif name == "device":
@@ -187,6 +190,8 @@ def opencryptoki(here: Here) -> Iterator[Need]:
     yield reads("/etc/opencryptoki", "its configuration")
     yield writes("/var/lib/opencryptoki", "its tokens")
     yield writes("/run/lock/opencryptoki", "its locks")
+    # Not one file, since whoever comes first makes it: var.lib.opencryptoki.swtok, for example.
+    yield writes("/dev/shm", "what its processes share of each token")  # noqa: S108
     if here.exists("/var/log/opencryptoki"):
         yield writes("/var/log/opencryptoki", "its log")
 
