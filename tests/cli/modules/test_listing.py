@@ -6,8 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from tests.cli.modules.elf_files import write
 from tests.cli.modules.test_adding import own_machine
+from tests.daemon.vendors.elf_files import write
 from tests.doors.control_house import MODULE, House
 
 from keyholm.cli.main import main
