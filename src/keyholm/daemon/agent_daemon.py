@@ -65,9 +65,12 @@ def _handlers(line: CommandLine, places: Places) -> Handlers:
     from keyholm.daemon.steward.work import Work, settings_from
 
     modules = module_files.folder(places)
-    return Work(
-        os.environ, lambda: settings_from(read(places.config), modules, line.providers)
-    ).handlers()
+    work = Work(
+        os.environ,
+        lambda: settings_from(read(places.config), modules, line.providers),
+        shows_itself=False,
+    )
+    return work.handlers()
 
 
 def _keeper(

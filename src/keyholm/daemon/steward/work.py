@@ -66,10 +66,20 @@ def settings_from(
 
 
 class Work:
-    """`read_settings` reads the configuration anew; `start` is the daemon's environment."""
+    """`read_settings` reads the configuration anew; `start` is the daemon's environment.
 
-    def __init__(self, start: Mapping[str, str], read_settings: Callable[[], Settings]) -> None:
+    `shows_itself`: the daemon has a PKCS#11 door, so that a module of its own kind would lead back
+    to it."""
+
+    def __init__(
+        self,
+        start: Mapping[str, str],
+        read_settings: Callable[[], Settings],
+        *,
+        shows_itself: bool = True,
+    ) -> None:
         self._session = Session(start)
+        self._shows_itself = shows_itself
         self._read_settings = read_settings
         self._apply(read_settings())
 
@@ -137,7 +147,7 @@ class Work:
         library = self._keys.allowed(path)
         if library == INTERNAL:
             raise BadRequest(f"{path!r} is no PKCS#11 module.")
-        if reason := recursion.by_file(library):
+        if self._shows_itself and (reason := recursion.by_file(library)):
             raise BadRequest(reason, remedy="Add the modules behind it, each by itself.")
         return provider.spec_of(library, self._session.start)
 

@@ -37,6 +37,15 @@ class Known(NamedTuple):
 
 KNOWN: Final[tuple[Known, ...]] = (
     Known(
+        "keyholm",
+        "keyholm's own module (for keyholm-agent)",
+        ("keyholm-pkcs11.*",),
+        needs_of.keyholm,
+        "docs/programs.md",
+        ("KEYHOLM_PKCS11", "KEYHOLM_HOME", "XDG_RUNTIME_DIR", "KEYHOLM_VERBOSE"),
+        likely=needs_of.never,
+    ),
+    Known(
         "opensc",
         "OpenSC (smartcards)",
         ("opensc-pkcs11.so", "onepin-opensc-pkcs11.so"),

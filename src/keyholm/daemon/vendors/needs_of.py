@@ -28,6 +28,7 @@ PCSCD: Final = "/run/pcscd"
 PKCSSLOTD: Final = "/run/pkcsslotd.socket"
 SYSTEM_BUS: Final = "/run/dbus/system_bus_socket"
 TPM: Final = "/dev/tpmrm0"
+SYSTEM_DAEMON: Final = "/run/keyholm/pkcs11"
 ITS_SERVICE: Final = "its HSM or service is reached over the network"
 
 
@@ -41,6 +42,18 @@ def always(here: Here) -> bool:
 
 def never(here: Here) -> bool:
     return False
+
+
+# --- keyholm itself ------------------------------------------------------------------
+
+
+def keyholm(here: Here) -> Iterator[Need]:
+    """The socket of the daemon whose keys it shows, as native/pkcs11 finds it."""
+    runtime = here.env.get("XDG_RUNTIME_DIR", "") or f"/run/user/{os.geteuid()}"
+    home = here.env.get("KEYHOLM_HOME", "")
+    users = f"{home}/run/pkcs11" if home else f"{runtime}/keyholm/pkcs11"
+    for path in (here.env.get("KEYHOLM_PKCS11", "") or users, SYSTEM_DAEMON):
+        yield socket(path, "keyholm's keys are reached through its daemon")
 
 
 # --- smartcards ----------------------------------------------------------------------
