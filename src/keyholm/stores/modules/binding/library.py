@@ -170,8 +170,8 @@ def _oldest(loaded: ctypes.CDLL) -> Interface:
     if not pointer.value:
         raise LoadFailed("interface", "C_GetFunctionList of the module gave no list.")
     major, minor = read(pointer.value, 2)
-    # A list of this function ends with those of 2.40, whatever version it says.
-    return Interface((major, minor) if major < 3 else (2, 40), pointer.value)
+    # A list of this function ends with those of 2.40, also if it says that it is of 3.0.
+    return Interface((2, 40) if major == 3 else (major, minor), pointer.value)
 
 
 def _symbol(loaded: ctypes.CDLL, name: str, *arguments: Any) -> Function | None:
