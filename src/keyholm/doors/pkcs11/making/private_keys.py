@@ -1,4 +1,4 @@
-"""Private keys as PKCS#8 from the attributes that hold their parts, and those from PKCS#8.
+"""Private keys from the attributes of a template, and the attributes from private keys.
 
 All of it happens in locked memory (`Secret`), but for numbers that have to be computed: an RSA
 key without its primes, and what a program reads, which is on its way out.
@@ -13,68 +13,15 @@ from keyholm.core.gate import Gate
 from keyholm.core.model import Key
 from keyholm.core.secret import Secret
 from keyholm.cryptoki.forms import RSA, Form, form_of
+from keyholm.cryptoki.private_keys import RSA_PARTS, parts_of, pkcs8_of, stripped
 from keyholm.cryptoki.wrong import Wrong
 from keyholm.doors.pkcs11.making.generating import named_form
 from keyholm.doors.pkcs11.making.given import Given, bad_value, incomplete, inconsistent
-from keyholm.wire import der
-from keyholm.wire.codec import Malformed, Reader
+from keyholm.wire.codec import Malformed
 from keyholm.wire.pkcs11.constants import CKA, CKK, CKR
 
-Part = bytes | memoryview
-Parts = list[Part]
-
-_SEED: Final = 0x80  # [0] IMPLICIT OCTET STRING (RFC 9881, RFC 9935)
 _SEEDS: Final = {CKK.ML_DSA: 32, CKK.ML_KEM: 64}
 _RSA_BYTES: Final = range(1024 // 8, 16384 // 8 + 1)
-_RSA_PARTS: Final = (
-    CKA.MODULUS,
-    CKA.PUBLIC_EXPONENT,
-    CKA.PRIVATE_EXPONENT,
-    CKA.PRIME_1,
-    CKA.PRIME_2,
-    CKA.EXPONENT_1,
-    CKA.EXPONENT_2,
-    CKA.COEFFICIENT,
-)
-
-
-# --- DER whose parts are not copied --------------------------------------------------
-
-
-def _size(parts: Parts) -> int:
-    return sum(map(len, parts))
-
-
-def _tlv(tag: int, parts: Parts) -> Parts:
-    return [der.header(tag, _size(parts)), *parts]
-
-
-def _integer(number: memoryview) -> Parts:
-    value = _stripped(number)
-    if not value:
-        return [der.integer(0)]
-    return _tlv(der.INTEGER, [b"\0", value] if value[0] & 0x80 else [value])
-
-
-def _stripped(number: memoryview) -> memoryview:
-    start = 0
-    while start < len(number) and not number[start]:
-        start += 1
-    return number[start:]
-
-
-def _joined(parts: Parts) -> Secret:
-    whole = Secret(_size(parts))
-    at = 0
-    for part in parts:
-        whole.view[at : at + len(part)] = part
-        at += len(part)
-    return whole
-
-
-def _pkcs8(form: Form, key: Parts) -> Secret:
-    inside = [der.integer(0), form.algorithm, *_tlv(der.OCTET_STRING, key)]
-    return _joined(_tlv(der.SEQUENCE, inside))
 
 
 # --- in ------------------------------------------------------------------------------
@@ -99,19 +46,17 @@ def _needed(given: Given, cka: int) -> memoryview:
 
 
 def _ec(form: Form, given: Given) -> Secret:
-    """RFC 5915. The public point is left out: whoever reads this computes it."""
-    value, width = _stripped(_needed(given, CKA.VALUE)), (form.size - 1) // 2
+    value, width = stripped(_needed(given, CKA.VALUE)), (form.size - 1) // 2
     if not 0 < len(value) <= width:
         raise bad_value(CKA.VALUE, "This is no private key of its curve.")
-    scalar = _tlv(der.OCTET_STRING, [bytes(width - len(value)), value])
-    return _pkcs8(form, _tlv(der.SEQUENCE, [der.integer(1), *scalar]))
+    return pkcs8_of(form, {CKA.VALUE: value})
 
 
 def _modern(form: Form, given: Given) -> Secret:
     value = _needed(given, CKA.VALUE)
     if len(value) != form.size:
         raise bad_value(CKA.VALUE, f"A private key of this curve has {form.size} bytes.")
-    return _pkcs8(form, _tlv(der.OCTET_STRING, [value]))
+    return pkcs8_of(form, {CKA.VALUE: value})
 
 
 def _lattice(form: Form, given: Given) -> Secret:
@@ -124,7 +69,7 @@ def _lattice(form: Form, given: Given) -> Secret:
         raise inconsistent("Give the seed alone: it is the whole key.")
     if len(seed) != _SEEDS[form.key_type]:
         raise bad_value(CKA.SEED, f"A seed has {_SEEDS[form.key_type]} bytes.")
-    return _pkcs8(form, _tlv(_SEED, [seed]))
+    return pkcs8_of(form, {CKA.SEED: seed})
 
 
 _FROM_VALUE: Final[dict[int, Callable[[Form, Given], Secret]]] = {
@@ -137,18 +82,17 @@ _FROM_VALUE: Final[dict[int, Callable[[Form, Given], Secret]]] = {
 
 
 def _rsa(given: Given) -> Secret:
-    parts = {cka: value for cka in _RSA_PARTS if (value := given.secret(cka)) is not None}
+    parts = {cka: value for cka in RSA_PARTS if (value := given.secret(cka)) is not None}
     for cka in (CKA.MODULUS, CKA.PUBLIC_EXPONENT, CKA.PRIVATE_EXPONENT):
         if cka not in parts:
             raise incomplete(cka)
-    if len(_stripped(parts[CKA.MODULUS])) not in _RSA_BYTES:
+    if len(stripped(parts[CKA.MODULUS])) not in _RSA_BYTES:
         raise bad_value(CKA.MODULUS, "RSA keys of 1024 to 16384 bits are taken.")
     if (CKA.PRIME_1 in parts) != (CKA.PRIME_2 in parts):
         raise incomplete(CKA.PRIME_1 if CKA.PRIME_2 in parts else CKA.PRIME_2)
-    if len(parts) < len(_RSA_PARTS):
+    if len(parts) < len(RSA_PARTS):
         parts |= _computed(parts)
-    numbers = [part for cka in _RSA_PARTS for part in _integer(parts[cka])]
-    return _pkcs8(RSA, _tlv(der.SEQUENCE, [der.integer(0), *numbers]))
+    return pkcs8_of(RSA, parts)
 
 
 def _computed(parts: dict[int, memoryview]) -> dict[int, memoryview]:
@@ -220,29 +164,9 @@ def secret_value(gate: Gate, caller: Caller, key: Key, cka: int) -> bytes:
 def part(form: Form, pkcs8: memoryview, cka: int) -> memoryview:
     """The part of a private key that an attribute holds. Raises `Wrong` where it has no such."""
     try:
-        outer = der.view_sequence(pkcs8)
-        der.read_integer(outer)
-        der.read_tlv(outer, der.SEQUENCE)
-        found = _parts(form, der.view_tlv(outer, der.OCTET_STRING)).get(cka)
+        found = parts_of(form, pkcs8).get(cka)
     except Malformed as error:
         raise Wrong(CKR.FUNCTION_FAILED, "The store gave a key that cannot be read.") from error
     if found is None:
         raise Wrong(CKR.ATTRIBUTE_TYPE_INVALID)
     return found
-
-
-def _parts(form: Form, key: memoryview) -> dict[int, memoryview]:
-    reader = Reader(key)
-    match form.key_type:
-        case CKK.RSA:
-            numbers = der.view_sequence(key)
-            der.read_integer(numbers)
-            return {cka: _stripped(der.view_tlv(numbers, der.INTEGER)) for cka in _RSA_PARTS}
-        case CKK.EC:
-            fields = der.view_sequence(key)
-            der.read_integer(fields)
-            return {CKA.VALUE: der.view_tlv(fields, der.OCTET_STRING)}
-        case CKK.EC_EDWARDS | CKK.EC_MONTGOMERY:
-            return {CKA.VALUE: der.view_tlv(reader, der.OCTET_STRING)}
-        case _:
-            return {CKA.SEED: der.view_tlv(reader, _SEED)}
