@@ -13,7 +13,7 @@ it without a line more. Nothing here needs pytest, only something that calls `te
 import hashlib
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
@@ -147,6 +147,25 @@ SECRET_USES: Final[dict[object, tuple[tuple[Verb, Mechanism], ...]]] = {
 
 
 class StoreContract(ABC):
+    # What a store behind other people's hardware may say of it: it has not all that software has.
+    algorithms: Sequence[Algorithm] = tuple(Algorithm)
+    kinds: Sequence[KeyType] = EVERY_KIND
+    offered: tuple[type, ...] = OFFERED
+    # Its tokens keep the attributes that they are given, and have more of their own.
+    has_own_attributes = False
+
+    def works(self, mechanism: Mechanism) -> bool:
+        """Whether keys sign by it at all."""
+        return True
+
+    def objects_to_make(self) -> list[NewObject]:
+        return new_objects()
+
+    def says(self, told: Attributes | None, given: Attributes) -> bool:
+        if not self.has_own_attributes:
+            return told == given
+        return told is not None and all(told.get(cka) == value for cka, value in given.items())
+
     @abstractmethod
     def open(self) -> Store:
         """A store without keys, whose first token, if it is there, is unlocked."""
@@ -191,7 +210,7 @@ class StoreContract(ABC):
     def test_a_key_is_what_its_public_half_says(self) -> None:
         with self.opened() as store:
             token = self.token_of(store)
-            for algorithm in Algorithm:
+            for algorithm in self.algorithms:
                 key = fill(token, algorithm)
                 assert key.id == keys.key_id(key.public)
                 assert key.blob == keys.encode(key.public)
@@ -211,8 +230,12 @@ class StoreContract(ABC):
 
     def test_every_key_signs_by_every_mechanism_it_has(self) -> None:
         with self.token(Signs) as token:
-            for key in one_of_each(token) if token else ():
+            for key in one_of_each(token, self.offered) if token else ():
                 for mechanism, data in samples.uses(key.public, MESSAGE.data):
+                    if not self.works(mechanism):
+                        with refused(MechanismUnsupported):
+                            token.sign(key, mechanism, data)
+                        continue
                     signature = token.sign(key, mechanism, data)
                     samples.verify(key.public, mechanism, data, signature)
 
@@ -227,7 +250,7 @@ class StoreContract(ABC):
 
     def test_other_mechanisms_and_inputs_are_refused(self) -> None:
         with self.token(Signs) as token:
-            for key in one_of_each(token) if token else ():
+            for key in one_of_each(token, self.offered) if token else ():
                 for mechanism, data in samples.misuses(key.public, MESSAGE.data):
                     with refused(MechanismUnsupported):
                         token.sign(key, mechanism, data)
@@ -331,7 +354,7 @@ class StoreContract(ABC):
         with self.token(Operates) as token:
             if not has(token, Generates):
                 return
-            for wanted in EVERY_KIND:
+            for wanted in self.kinds:
                 key = token.generate(new_key(wanted), OPEN)
                 assert (key.kind is Kind.SECRET) == isinstance(wanted, SecretKey)
                 assert key.secret == (wanted if isinstance(wanted, SecretKey) else None)
@@ -345,7 +368,7 @@ class StoreContract(ABC):
         with self.token(Operates) as token, secret(PASSPHRASE) as passphrase:
             if not has(token, Generates) or not has(token, Unlocks):
                 return
-            made = [token.generate(new_key(wanted), OPEN) for wanted in EVERY_KIND]
+            made = [token.generate(new_key(wanted), OPEN) for wanted in self.kinds]
             token.lock()
             for key in made:
                 for verb, mechanism in SECRET_USES.get(kind_of(key), ()):
@@ -361,6 +384,10 @@ class StoreContract(ABC):
             for name, pkcs8 in samples.pkcs8() if token else ():
                 with secret(pkcs8) as material:
                     new = NewObject(Kind.PRIVATE, {CKA.LABEL: name.encode()}, material)
+                    if name not in self.kinds:
+                        with refused(AlgorithmUnsupported):
+                            token.create_object(new, OPEN)
+                        continue
                     key = token.create_object(new, OPEN)
                     again = token.create_object(new, OPEN)  # PKCS#11 may have one twice
                 assert (key.id, key.label, key.origin) == (again.id, name, Origin.IMPORTED)
@@ -403,14 +430,14 @@ class StoreContract(ABC):
         with self.token(Operates) as token, secret(PASSPHRASE) as passphrase:
             if not has(token, Generates) or not has(token, HoldsObjects):
                 return
-            for wanted in EVERY_KIND:
+            for wanted in self.kinds:
                 key = token.generate(replace(new_key(wanted), session=True), CONFIRMED)
                 assert key.place.is_session
                 assert listed(token) == []
                 assert token.policy_of(key) == CONFIRMED
                 try_out(token, key)
                 changed = token.change_object(key, {CKA.ID: b"changed"})
-                assert changed.attributes == {CKA.ID: b"changed"}
+                assert self.says(changed.attributes, {CKA.ID: b"changed"})
                 try_out(token, changed)
                 token.destroy(key)
                 with refused(KeyNotFound):
@@ -477,7 +504,7 @@ class StoreContract(ABC):
 
     def test_what_only_old_programs_want_is_refused_where_nobody_asked_for_it(self) -> None:
         with self.token(Operates) as token:
-            if not has(token, Generates):
+            if not has(token, Generates) or getattr(token, "legacy", False):
                 return
             with refused(AlgorithmUnsupported):
                 token.generate(new_key(DES3), OPEN)
@@ -507,17 +534,17 @@ class StoreContract(ABC):
             if not token:
                 return
             key = fill(token, Algorithm.ED25519)
-            made = [token.create_object(new, OPEN) for new in new_objects()]
+            wanted = self.objects_to_make()
+            made = [token.create_object(new, OPEN) for new in wanted]
 
-            assert [found.kind for found in made] == [new.kind for new in new_objects()]
-            assert [dict(found.attributes) for found in made] == [
-                dict(new.attributes) for new in new_objects()
-            ]
+            assert [found.kind for found in made] == [new.kind for new in wanted]
+            for found, new in zip(made, wanted, strict=True):
+                assert self.says(found.attributes, new.attributes)
             assert list(token.objects()) == made
             assert listed(token) == [key]
             changed = [token.change_object(each, {CKA.LABEL: b"another"}) for each in made]
             assert [found.place for found in changed] == [found.place for found in made]
-            assert all(found.attributes == {CKA.LABEL: b"another"} for found in changed)
+            assert all(self.says(found.attributes, {CKA.LABEL: b"another"}) for found in changed)
             assert list(token.objects()) == changed
             for each in changed:
                 token.remove_object(each)
@@ -534,7 +561,7 @@ class StoreContract(ABC):
                 return
             told: list[tuple[object, ...]] = []
             store.listen(lambda event: told.append((event.change, event.before, event.after)))
-            new = new_objects()[0]
+            new = self.objects_to_make()[0]
             made = token.create_object(new, OPEN)
             changed = token.change_object(made, {})
             assert isinstance(changed, Object)
@@ -548,12 +575,12 @@ class StoreContract(ABC):
 
     def test_what_a_session_makes_is_listed_nowhere(self) -> None:
         with self.token(HoldsObjects) as token:
-            for new in new_objects() if token else ():
+            for new in self.objects_to_make() if token else ():
                 made = token.create_object(replace(new, session=True), OPEN)
                 assert made.place.is_session
                 assert list(token.objects()) == []
                 changed = token.change_object(made, {CKA.LABEL: b"another"})
-                assert changed.attributes == {CKA.LABEL: b"another"}
+                assert self.says(changed.attributes, {CKA.LABEL: b"another"})
                 token.remove_object(changed)
                 with refused(KeyNotFound):
                     token.remove_object(changed)
@@ -562,13 +589,13 @@ class StoreContract(ABC):
         with self.token(HoldsObjects) as token, Secret.of(PASSPHRASE) as passphrase:
             if not has(token, Unlocks):
                 return
-            made = [token.create_object(new, OPEN) for new in new_objects()]
+            made = [token.create_object(new, OPEN) for new in self.objects_to_make()]
             token.lock()
             assert [found.place for found in token.objects()] == [
                 found.place for found in made if not found.private
             ]
             with refused(TokenLocked):
-                token.create_object(new_objects()[0], OPEN)
+                token.create_object(self.objects_to_make()[0], OPEN)
             with refused(TokenLocked):
                 token.change_object(made[0], {})
             with refused(TokenLocked):
@@ -585,10 +612,12 @@ class StoreContract(ABC):
             new = NewKey("same", Algorithm.ED25519, attributes=private, public_attributes=public)
             one, other = token.generate(new, OPEN), token.generate(new, OPEN)
             assert (one.label, other.label) == ("same", "same")
-            assert (one.attributes, one.public_attributes) == (private, public)
+            assert self.says(one.attributes, private)
+            assert self.says(one.public_attributes, public)
             changed = token.change_object(one, {**private, CKA.LABEL: b""})
             changed = token.change_object(changed, {CKA.ID: b"\2"}, public=True)
-            assert (changed.label, changed.public_attributes) == ("", {CKA.ID: b"\2"})
+            assert changed.label == ""
+            assert self.says(changed.public_attributes, {CKA.ID: b"\2"})
             hidden = token.change_object(changed, None, public=True)
             assert hidden.public_attributes is None
             assert listed(token) == [hidden, other]
@@ -599,7 +628,7 @@ class StoreContract(ABC):
         with self.token(HoldsObjects) as token:
             if not token:
                 return
-            (new, *_) = new_objects()
+            (new, *_) = self.objects_to_make()
             with refused(LimitExceeded):
                 token.create_object(replace(new, attributes={CKA.VALUE: bytes(1 << 20)}), OPEN)
             odd: Any = {CKA.VALUE: 1.5}
@@ -635,10 +664,10 @@ class StoreContract(ABC):
                 return
             for wrong in (b"", b"Correct horse", b"x" * 5000):
                 with Secret.of(wrong) as passphrase:
-                    with refused(PassphraseIncorrect):
+                    with refused(PassphraseIncorrect, PinIncorrect):
                         token.verify(passphrase)
                     token.lock()
-                    with refused(PassphraseIncorrect):
+                    with refused(PassphraseIncorrect, PinIncorrect):
                         token.unlock(passphrase)
                     assert token.locked
                 with Secret.of(PASSPHRASE) as passphrase:
@@ -795,7 +824,7 @@ class StoreContract(ABC):
                 return
             check_pin(token, Role.USER, USER_PIN)
             fill(token, Algorithm.ED25519)
-            for new in new_objects():
+            for new in self.objects_to_make():
                 token.create_object(new, OPEN)
             with secret(b"wrong") as pin, refused(PinIncorrect):
                 token.init_token(pin, "new")
@@ -899,14 +928,14 @@ def fill(token: Token, algorithm: Algorithm, label: str = "") -> Key:
     return token.import_key(samples.new(algorithm), Handover(label or algorithm), OPEN)
 
 
-def one_of_each(token: Token) -> Iterator[Key]:
+def one_of_each(token: Token, offered: tuple[type, ...] = OFFERED) -> Iterator[Key]:
     """Every kind of key that the token can have."""
     if isinstance(token, Imports):
         for number, private in enumerate(samples.privates()):
             try:
                 yield token.import_key(private, Handover(f"imported {number}"), OPEN)
             except AlgorithmUnsupported:
-                assert not isinstance(private.public, OFFERED), "a kind that every store takes"
+                assert not isinstance(private.public, offered), "a kind that every store takes"
     else:
         yield from (fill(token, algorithm) for algorithm in QUICK)
 
@@ -1027,13 +1056,13 @@ def uses_of_private_half(token: Token, key: Key) -> Iterator[Callable[[], object
 
 
 @contextmanager
-def refused(kind: type[KeyholmError]) -> Iterator[None]:
+def refused(*kinds: type[KeyholmError]) -> Iterator[None]:
     try:
         yield
-    except kind as error:
+    except kinds as error:
         assert error.what.endswith((".", "?")), f"not a sentence: {error.what!r}"
         return
-    raise AssertionError(f"{kind.__name__} was not raised")
+    raise AssertionError(f"{' or '.join(kind.__name__ for kind in kinds)} was not raised")
 
 
 def in_threads(work: Callable[[int], object], count: int) -> None:

@@ -1,12 +1,13 @@
 """What a token can do is what it says: of that its class is made."""
 
 from functools import cache
-from typing import Final
 
 from keyholm.stores.modules.identity import Facts, Identity
 from keyholm.stores.modules.logins import WithPad, WithPin
+from keyholm.stores.modules.making import WithGeneration, WithImports
 from keyholm.stores.modules.token import ModuleToken, Surroundings
 from keyholm.stores.modules.using import WithUses
+from keyholm.wire.pkcs11.constants import CKF
 
 Part = type[ModuleToken]
 
@@ -24,10 +25,9 @@ def _parts(facts: Facts) -> tuple[Part, ...]:
     parts: list[Part] = []
     if facts.wants_login:
         parts.append(WithPad if facts.has_pad else WithPin)
-    return (*parts, *_ALWAYS)
-
-
-_ALWAYS: Final[tuple[Part, ...]] = (WithUses,)
+    if not facts.has(CKF.WRITE_PROTECTED):
+        parts += (WithGeneration, WithImports)
+    return (*parts, WithUses)
 
 
 @cache

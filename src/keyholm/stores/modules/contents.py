@@ -7,7 +7,7 @@ public keys and certificates tell of is listed as keys, unverified, until a logi
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Final
@@ -27,6 +27,7 @@ from keyholm.core.model import (
     Value,
 )
 from keyholm.core.policy import OPEN, Policy
+from keyholm.cryptoki import forms
 from keyholm.cryptoki.secrets import TYPES
 from keyholm.stores.modules import public
 from keyholm.stores.modules.reading import Seen
@@ -35,6 +36,7 @@ from keyholm.wire.ssh import keys
 
 STORE: Final = "modules"
 NAME_SIZE: Final = 16  # characters of a hash
+NOTHING: Final[Mapping[int, "Known"]] = {}
 _KINDS: Final = {
     CKO.PUBLIC_KEY: Kind.PUBLIC,
     CKO.CERTIFICATE: Kind.CERTIFICATE,
@@ -53,6 +55,7 @@ class Entry:
     key_type: int = CK.UNAVAILABLE_INFORMATION
     always_authenticate: bool = False
     private: bool = False
+    proven: bool = True  # the public half is told by the key itself, or a signature showed it
     policy: Policy = OPEN  # of a key that a session made; all others have theirs elsewhere
 
     @property
@@ -62,6 +65,32 @@ class Entry:
     @property
     def key(self) -> Key | None:
         return self.held if isinstance(self.held, Key) else None
+
+    def follow(self, former: "Entry") -> None:
+        """What was known of it stays known: that it was seen whole, and, if nothing is new, the
+        very value that decisions were made about."""
+        known, now = former.held, self.held
+        if isinstance(known, Key) and isinstance(now, Key) and known.verified > now.verified:
+            self.held, self.key_type = known, former.key_type
+            self.always_authenticate = former.always_authenticate
+            return
+        self.held = replace(now, order=known.order)
+        if self.held == known:
+            self.held = known
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What we know of an object that it may not tell itself."""
+
+    name: str = ""  # that it had the last time
+    spki: bytes = b""
+    size: int = 0  # of a secret key
+    proven: bool = False  # that it is of this public half
+    alone: bool = False  # a public key that has no private half, as was seen after a login
+
+
+_UNKNOWN: Final = Known()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +103,15 @@ class Whose:
 
 
 def gather(
-    objects: Sequence[Seen], whose: Whose, policy_hash: Callable[[KeyId], str]
+    objects: Sequence[Seen],
+    whose: Whose,
+    policy_hash: Callable[[KeyId], str],
+    *,
+    known: Mapping[int, Known] = NOTHING,
+    taken: Collection[str] = (),
 ) -> list[Entry]:
-    found = _Gathering(objects, whose).entries()
+    """`known` by handle; `taken` are names of what is elsewhere."""
+    found = _Gathering(objects, whose, known, taken).entries()
     orders = count(1)
     for entry in found:
         held = replace(entry.held, order=next(orders))
@@ -87,14 +122,25 @@ def gather(
 
 
 class _Gathering:
-    def __init__(self, objects: Sequence[Seen], whose: Whose) -> None:
-        self._whose = whose
-        self._taken: set[str] = set()
+    def __init__(
+        self,
+        objects: Sequence[Seen],
+        whose: Whose,
+        known: Mapping[int, Known],
+        taken: Collection[str],
+    ) -> None:
+        self._whose, self._known = whose, known
+        here = (known[each.handle].name for each in objects if each.handle in known)
+        self._taken = {*taken, *here}
         self._halves: set[int] = set()  # public keys that belong to a private one
         self._of_class: dict[int, list[Seen]] = defaultdict(list)
         for each in objects:
             self._of_class[each.cko].append(each)
-        self._spkis = {each.handle: _spki(each) for each in objects if each.cko in _WITH_SPKI}
+        self._spkis = {
+            each.handle: self._known_of(each).spki or _spki(each)
+            for each in objects
+            if each.cko in _WITH_SPKI
+        }
         self._publics = _by_spki(self._of_class[CKO.PUBLIC_KEY], self._spkis)
         self._objects = objects
 
@@ -117,6 +163,9 @@ class _Gathering:
             found += self._told_of_by_certificates(found)
         return found
 
+    def _known_of(self, each: Seen) -> Known:
+        return self._known.get(each.handle, _UNKNOWN)
+
     # --- keys --------------------------------------------------------------------------
 
     def _private(self, each: Seen) -> Entry:
@@ -132,6 +181,7 @@ class _Gathering:
             _key_type(each),
             each.flag(CKA.ALWAYS_AUTHENTICATE, False),
             each.flag(CKA.PRIVATE, True),
+            proven=not spki or self._known_of(each).proven or bool(public.spki_of(each.told)),
         )
 
     def _half_of(self, each: Seen, spki: bytes) -> Seen | None:
@@ -140,22 +190,36 @@ class _Gathering:
         return next((o for o in (*by_id, *same) if o.handle not in self._halves), None)
 
     def _spki_beside(self, each: Seen) -> bytes:
-        """Of a private key that tells nothing of itself: what has the same CKA_ID tells."""
-        own = each.octets(CKA.ID)
-        if not own:
-            return b""
-        for other in (*self._of_class[CKO.PUBLIC_KEY], *self._of_class[CKO.CERTIFICATE]):
-            same_type = other.cko == CKO.CERTIFICATE or _key_type(other) == _key_type(each)
-            if other.octets(CKA.ID) == own and same_type and self._spkis[other.handle]:
-                return self._spkis[other.handle]
-        return b""
+        """Of a private key that tells nothing of itself: what has the same CKA_ID tells, if only
+        one has it that could be its half."""
+        same = [
+            other
+            for cko in (CKO.PUBLIC_KEY, CKO.CERTIFICATE)
+            for other in self._of_class[cko]
+            if other.octets(CKA.ID) == each.octets(CKA.ID) and self._could_be(each, other)
+        ]
+        same = [o for o in same if o.octets(CKA.LABEL) == each.octets(CKA.LABEL)] or same
+        found = {self._spkis[other.handle] for other in same}
+        return found.pop() if len(found) == 1 and each.octets(CKA.ID) else b""
+
+    def _could_be(self, each: Seen, other: Seen) -> bool:
+        spki = self._spkis[other.handle]
+        if not spki:
+            return False
+        form = forms.form_of_spki(spki)
+        if form is None:
+            return _key_type(each) == _key_type(other)
+        curve = each.told.get(CKA.EC_PARAMS)
+        if isinstance(curve, bytes):
+            return public.form_of_curve(_key_type(each), curve) is form
+        return form.key_type == _key_type(each)
 
     def _pair(self, each: Seen, spki: bytes, half: Attributes | None) -> Key:
         told = each.told
         ssh = public.ssh_of(spki) if spki else None
         return Key(
             public.key_id(spki) if spki else self._id_of(each),
-            self._place(spki or _named(each)),
+            self._place(each, spki or _named(each)),
             ssh,
             keys.encode(ssh) if ssh is not None else b"",
             _label(told),
@@ -168,11 +232,13 @@ class _Gathering:
 
     def _secret(self, each: Seen) -> Entry:
         told, key_type = each.told, _key_type(each)
-        size = told.get(CKA.VALUE_LEN)
+        told_size = told.get(CKA.VALUE_LEN)
         kind = TYPES.get(key_type, SecretType.GENERIC)
+        size = told_size if isinstance(told_size, int) else 0
+        size = size or self._known_of(each).size or _usual_size(kind)
         key = Key(
             self._id_of(each),
-            self._place(_named(each)),
+            self._place(each, _named(each)),
             None,
             b"",
             _label(told),
@@ -181,7 +247,7 @@ class _Gathering:
             kind=Kind.SECRET,
             attributes=dict(told),
             public_attributes=None,
-            secret=SecretKey(kind, size if isinstance(size, int) else _usual_size(kind)),
+            secret=SecretKey(kind, size),
         )
         return Entry(key, each.handle, key_type=key_type, private=each.flag(CKA.PRIVATE, True))
 
@@ -195,7 +261,7 @@ class _Gathering:
 
     def _lone(self, each: Seen) -> list[Entry]:
         spki = self._spkis[each.handle]
-        if not self._whose.hidden or not spki:
+        if not self._whose.hidden or not spki or self._known_of(each).alone:
             return [self._object(each)]
         if any(self._spkis.get(p.handle) == spki for p in self._of_class[CKO.PRIVATE_KEY]):
             return []
@@ -231,12 +297,14 @@ class _Gathering:
         spki = self._spkis.get(each.handle)
         if each.cko == CKO.PUBLIC_KEY and spki:
             attributes[CKA.PUBLIC_KEY_INFO] = spki
-        place = self._place(b"\0".join((str(each.cko).encode(), spki or _named(each))))
+        place = self._place(each, b"\0".join((str(each.cko).encode(), spki or _named(each))))
         held = Object(place, _KINDS.get(each.cko, Kind.OTHER), attributes, private=private)
         return Entry(held, each.handle, key_type=_key_type(each), private=private)
 
-    def _place(self, what: bytes) -> Place:
+    def _place(self, each: Seen, what: bytes) -> Place:
         """The same name for the same thing, whenever it is looked at."""
+        if known := self._known_of(each).name:
+            return Place(STORE, self._whose.token, known)
         plain = name = hashlib.sha256(what).hexdigest()[:NAME_SIZE]
         for number in count(2):
             if name not in self._taken:

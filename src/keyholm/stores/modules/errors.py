@@ -202,11 +202,17 @@ MEANINGS: Final[dict[int, Meaning]] = {
 _VENDORS_OWN: Final = Meaning(errors.StoreFailed, "answered in a way of its own", _MAKER)
 
 
+_OF_MECHANISMS: Final = ("Init", "Once", "GenerateKey", "GenerateKeyPair", "DeriveKey", "WrapKey")
+
+
 def error_of(answered: Answered, who: str) -> KeyholmError:
     """`who` failed: a token's label, or a module's name."""
     status = answered.status
     unknown = _VENDORS_OWN if status >= CKR.VENDOR_DEFINED else _GENERAL
     meaning = MEANINGS.get(status, unknown)
+    if status == CKR.ARGUMENTS_BAD and answered.call.endswith(_OF_MECHANISMS):
+        # SoftHSM2's word for a mechanism whose parameter it does not take.
+        meaning = MEANINGS[CKR.MECHANISM_PARAM_INVALID]
     word = f"{CKR.name(status)} of C_{answered.call}"
     if meaning.kind is errors.PinIncorrect:
         return errors.PinIncorrect(who)

@@ -25,6 +25,7 @@ from keyholm.worker.proxy import NotLoaded, Worker, WorkerFailed
 
 POLL: Final = 1.0  # seconds between two looks at the slots
 RECENT: Final = 60.0  # seconds after a question for which the slots are looked at
+ENDING: Final = 1.0  # seconds that a look may still take when the store is closed
 LISTEN: Final = 5.0  # seconds between two looks at what is on each token
 
 
@@ -226,9 +227,11 @@ class Module:
         with self._wake:
             self._closed = True
             self._wake.notify()
+        self.worker.close()  # first: whoever waits for an answer has one
+        if self._watcher is not None:
+            self._watcher.join(ENDING)
         for token in self.tokens:
             token.close()
-        self.worker.close()
         with self._looking:  # whoever looks has been answered by now: the worker is gone
             if self._line is not None:
                 self._line.close()

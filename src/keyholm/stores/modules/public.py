@@ -85,7 +85,7 @@ def _on_curve(key_type: int, told: Attributes) -> bytes:
     curve, point = told.get(CKA.EC_PARAMS), told.get(CKA.EC_POINT)
     if not isinstance(curve, bytes) or not isinstance(point, bytes) or len(point) > MOST:
         return b""
-    form = _form(key_type, curve)
+    form = form_of_curve(key_type, curve)
     if form is not None:
         bits = _sized(point, form.size)
         return forms.spki(form, bits) if bits else b""
@@ -97,7 +97,7 @@ def _on_curve(key_type: int, told: Attributes) -> bytes:
     return der.tlv(der.SEQUENCE, algorithm + der.bit_string(found)) if found else b""
 
 
-def _form(key_type: int, curve: bytes) -> Form | None:
+def form_of_curve(key_type: int, curve: bytes) -> Form | None:
     curve = _WRITTEN_OUT.get(hashlib.sha256(curve).hexdigest(), curve)
     found = forms.parameters_of(key_type, CKA.EC_PARAMS, curve)
     if found is None and key_type == CKK.EC:  # what came before there were types for them

@@ -9,9 +9,16 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from keyholm.core.errors import KeyholmError, KeyNotFound, StoreFailed, TokenLocked
+from keyholm.core.errors import (
+    AlgorithmUnsupported,
+    KeyholmError,
+    KeyNotFound,
+    MechanismUnsupported,
+    StoreFailed,
+    TokenLocked,
+)
 from keyholm.core.mechanisms import Input, Mechanism
-from keyholm.core.model import Attributes, Key, Object
+from keyholm.core.model import Attributes, Key, Kind, Object
 from keyholm.core.policies import Policies
 from keyholm.core.policy import OPEN, Policy, policy_hash
 from keyholm.core.session import Role
@@ -26,13 +33,16 @@ from keyholm.core.store import (
 )
 from keyholm.stores.modules import contents, reading, ways
 from keyholm.stores.modules.access import Access
-from keyholm.stores.modules.contents import STORE, Entry, Whose
+from keyholm.stores.modules.contents import STORE, Entry, Known, Whose
 from keyholm.stores.modules.errors import Answered
 from keyholm.stores.modules.human import Human
 from keyholm.stores.modules.identity import Facts, Identity
 from keyholm.stores.modules.line import COUNT, ROOM, Line
 from keyholm.stores.modules.setup import Setup
+from keyholm.stores.software import material
+from keyholm.stores.software.verifying import verifier
 from keyholm.wire.pkcs11.constants import CKA, CKF, CKO, CKR, CKU
+from keyholm.wire.ssh import keys
 
 Made = TypeVar("Made")
 
@@ -132,10 +142,26 @@ class ModuleToken(Signs, Describes, PassesThrough):
         there = [each for each in reading.handles(line, session) if each not in own]
         whose = Whose(self.name, self.identity.serial, not self.sees_all)
         found = contents.gather(
-            list(reading.seen(line, session, there)), whose, self.hash_of_policy
+            list(reading.seen(line, session, there)),
+            whose,
+            self.hash_of_policy,
+            known=self._known_objects() if self._handles_hold else contents.NOTHING,
         )
         self._take(found)
         self._handles_hold = True
+
+    def _known_objects(self) -> dict[int, Known]:
+        return {
+            entry.handle: Known(
+                entry.name,
+                spki_of(entry.held),
+                size_of(entry.held),
+                entry.proven,
+                isinstance(entry.held, Object),
+            )
+            for entry in self._entries.values()
+            if entry.handle
+        }
 
     def _take(self, found: Sequence[Entry]) -> None:
         """What was known stays what and where it is; what is new comes after it."""
@@ -143,10 +169,7 @@ class ModuleToken(Signs, Describes, PassesThrough):
         kept = {name: now.pop(name) for name in self._entries if name in now}
         order = max((e.held.order for e in self._entries.values()), default=0)
         for name, entry in kept.items():
-            known = self._entries[name].held
-            entry.held = replace(entry.held, order=known.order)
-            if entry.held == known:
-                entry.held = known  # what was decided about it holds
+            entry.follow(self._entries[name])
         for entry in now.values():
             order += 1
             entry.held = replace(entry.held, order=order)
@@ -253,7 +276,25 @@ class ModuleToken(Signs, Describes, PassesThrough):
                 f"one by this key has {shape.signature}.",
                 remedy="Ask its maker.",
             )
+        if not entry.proven:
+            self._prove(entry, key, mechanism, data, signature)
         return signature
+
+    def _prove(
+        self, entry: Entry, key: Key, mechanism: Mechanism, data: Input, signature: bytes
+    ) -> None:
+        """That it is the key that the public half with its CKA_ID says: once, since policies,
+        certificates and the trail hang on that."""
+        try:
+            verifier(material.public_of(spki_of(key)), mechanism)(data, signature)
+        except (MechanismUnsupported, AlgorithmUnsupported):
+            return
+        except KeyholmError as error:
+            raise StoreFailed(
+                f"{key.label!r} on {self.label} did not sign as its public key says.",
+                remedy="Its CKA_ID is that of another key: give each pair one of its own.",
+            ) from error
+        entry.proven = True
 
     def _sign_once(self, key: Key, way: ways.Way) -> bytes:
         def act(line: Line, session: int) -> bytes:
@@ -381,6 +422,17 @@ class ModuleToken(Signs, Describes, PassesThrough):
     def close(self) -> None:
         with self.access.lock:
             self.access.close()
+
+
+def spki_of(held: Key | Object) -> bytes:
+    if isinstance(held, Key):
+        return held.spki or (keys.spki(held.ssh) if held.ssh is not None else None) or b""
+    info = held.attributes.get(CKA.PUBLIC_KEY_INFO)
+    return info if isinstance(info, bytes) and held.kind is Kind.PUBLIC else b""
+
+
+def size_of(held: Key | Object) -> int:
+    return held.secret.size if isinstance(held, Key) and held.secret is not None else 0
 
 
 def result(values: Any) -> bytes:

@@ -36,13 +36,12 @@ from keyholm.core.store import Operates, Running
 from keyholm.cryptoki.outward import outward
 from keyholm.stores.modules.errors import Answered
 from keyholm.stores.modules.line import ROOM, Line
-from keyholm.stores.modules.token import ModuleToken, result
+from keyholm.stores.modules.token import ModuleToken, result, spki_of
 from keyholm.stores.software import material, using
 from keyholm.stores.software.hashing import HASHES
 from keyholm.stores.software.running import Collected, Hashed
 from keyholm.wire.pkcs11 import mechanisms as wire
 from keyholm.wire.pkcs11.constants import CKA, CKF
-from keyholm.wire.ssh import keys
 
 _PUBLIC: Final = (Verb.VERIFY, Verb.ENCRYPT)
 # What gives each part as it comes: a mode without a tag.
@@ -96,7 +95,7 @@ class WithUses(ModuleToken, Operates):
             return Collected(
                 lambda data, signature: self._once(key, verb, mechanism, data, signature)
             )
-        spki = _spki(key)
+        spki = spki_of(key)
         if not spki:
             raise KeyNotFound(f"{self.label} does not tell the public half of this key.")
         return using.begin(material.public_of(spki), verb, mechanism)
@@ -162,13 +161,6 @@ class WithUses(ModuleToken, Operates):
             return result(line.call(name, session, said, handle, data, ROOM + len(data)))
         line.call("VerifyOnce", session, said, handle, data, signature)
         return b""
-
-
-def _spki(key: Key | Object) -> bytes:
-    if isinstance(key, Object):
-        info = key.attributes.get(CKA.PUBLIC_KEY_INFO)
-        return info if isinstance(info, bytes) else b""
-    return key.spki or (keys.spki(key.ssh) if key.ssh is not None else None) or b""
 
 
 class Streaming:
