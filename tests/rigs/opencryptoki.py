@@ -20,7 +20,7 @@ from tools.system_packages import LIBRARIES
 
 MODULE = (f"{LIBRARIES}/pkcs11/libopencryptoki.so", f"{LIBRARIES}/opencryptoki/libopencryptoki.so")
 ROOM = Path(__file__).with_name("slotd_room.py")
-PIN, FIRST_SO_PIN = "1234567", "87654321"  # the SO PIN of a new token is fixed
+PIN, FIRST_SO_PIN = "123456", "87654321"  # the SO PIN of a new token is fixed
 SECONDS = 20.0
 
 

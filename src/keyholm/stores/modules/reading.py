@@ -180,7 +180,11 @@ def seen(line: Line, session: int, which: Iterable[int]) -> Iterator[Seen]:
 def _told(line: Line, session: int, handle: int, cko: int) -> dict[int, Value] | None:
     types = ATTRIBUTES.get(cko, _OF_OTHERS)
     try:
-        return attributes(line, session, handle, types)
+        found = attributes(line, session, handle, types)
+        if CKA.KEY_TYPE in types and CKA.KEY_TYPE not in found:
+            # NSS keeps back every number when any attribute in the same question is not there.
+            found |= attributes(line, session, handle, (CKA.KEY_TYPE,))
+        return found
     except Answered as answered:
         if answered.status not in _OF_ONE_OBJECT:
             raise
