@@ -10,6 +10,9 @@ from keyholm.core.destination import Binding
 from keyholm.core.errors import ConsentDenied, NoPrompter
 from keyholm.core.model import Key, KeyId, Origin, Place
 from keyholm.core.policy import ConsentNeeded
+from keyholm.core.secret import Secret
+from keyholm.core.session import Role
+from keyholm.core.store import HasPins, PinState
 from keyholm.testing.fakes import Clock, ScriptedPrompters
 from keyholm.wire.ssh import keys, userauth
 from keyholm.wire.ssh.sshsig import SshSig
@@ -131,3 +134,38 @@ def test_text_of_others_stays_on_its_line() -> None:
     assert quoted("a\nAsked by nobody") == "a\N{REPLACEMENT CHARACTER}Asked by nobody"
     assert quoted("\x1b[2J\u202e") == "\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}"
     assert len(quoted("x" * 10_000)) == 128
+
+
+class Pins(HasPins):
+    """A contract fake: a token whose PIN was wrong before."""
+
+    store, name, label, owner, accepted_uids = "disk", "card", "card", 1000, frozenset[int]()
+    application_login, legacy = False, False
+    left = 2
+
+    def keys(self) -> list[Key]:
+        return []
+
+    def pin_state(self, role: Role) -> PinState:
+        return PinState(True, self.left, 10)
+
+    def check_pin(self, role: Role, pin: Secret) -> None:
+        raise NotImplementedError
+
+    def set_pin(self, role: Role, old: Secret, new: Secret) -> None:
+        raise NotImplementedError
+
+    def init_pin(self, new: Secret) -> None:
+        raise NotImplementedError
+
+    def init_token(self, officer_pin: Secret, label: str) -> None:
+        raise NotImplementedError
+
+
+def test_who_is_asked_for_a_pin_reads_how_many_tries_are_left() -> None:
+    token, people = Pins(), ScriptedPrompters([b"1234", b"1234"])
+    consent = Consent(people)
+    for left, told in ((2, 2), (10, None)):
+        token.left = left
+        consent.passphrase(caller(SSH), token, MINE).close()
+        assert (people.asked[-1].prompt, people.asked[-1].attempts_left) == ("PIN:", told)

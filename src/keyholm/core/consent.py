@@ -10,7 +10,8 @@ from keyholm.core.model import Key
 from keyholm.core.policy import ConsentNeeded
 from keyholm.core.prompt import Kind, Prompters, Question
 from keyholm.core.secret import Secret
-from keyholm.core.store import Token
+from keyholm.core.session import Role
+from keyholm.core.store import HasPins, PassesThrough, Token
 from keyholm.wire.ssh import keys
 from keyholm.wire.ssh.sshsig import SshSig
 from keyholm.wire.ssh.userauth import UserAuth
@@ -53,7 +54,8 @@ class Consent:
     def passphrase(self, caller: Caller, token: Token, key: Key) -> Secret:
         """Ask for the passphrase of a locked token. Raises `ConsentDenied`, `NoPrompter`."""
         wants = f"wants to use {quoted(key.label)}, which is on the locked token"
-        return self._secret(caller, token, f"{wants} {quoted(token.label)}.", "Passphrase:")
+        prompt = "PIN:" if isinstance(token, HasPins) else "Passphrase:"
+        return self._secret(caller, token, f"{wants} {quoted(token.label)}.", prompt)
 
     def pin(self, caller: Caller, token: Token) -> Secret:
         """The same where a program logs in. Raises `ConsentDenied`, `NoPrompter`."""
@@ -66,6 +68,7 @@ class Consent:
                 "keyholm",
                 f"{who(caller)} {what}",
                 prompt=prompt,
+                attempts_left=_few_left(token),
                 pid=caller.peer.pid,
                 uid=caller.uid,
             )
@@ -102,6 +105,16 @@ class Consent:
         """After a lock, everybody is asked again."""
         with self._lock:
             self._until.clear()
+
+
+def _few_left(token: Token) -> int | None:
+    """How many tries of its PIN are left, where some were lost."""
+    if not isinstance(token, HasPins):
+        return None
+    left, most = token.pin_state(Role.USER).tries_left, token.pin_state(Role.USER).tries
+    if isinstance(token, PassesThrough) and left > 1:
+        return None  # it says that tries were lost, and not how many are left
+    return left if left < most else None
 
 
 def _grant(caller: Caller, key: Key) -> tuple[object, ...] | None:
