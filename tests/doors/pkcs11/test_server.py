@@ -19,9 +19,11 @@ from keyholm.core.audit.records import Operation
 from keyholm.core.model import Algorithm, Key, NewKey
 from keyholm.core.policy import OPEN, parse
 from keyholm.core.secret import Secret
+from keyholm.core.store import NewPins
 from keyholm.doors.pkcs11.application import MAX_SESSIONS
 from keyholm.doors.pkcs11.handlers import HANDLERS
 from keyholm.doors.pkcs11.server import RELAYED
+from keyholm.stores.disk.pin_token import PinToken
 from keyholm.stores.disk.token import DiskToken
 from keyholm.wire.pkcs11 import messages
 from keyholm.wire.pkcs11.calls import CALLS, Call, Type
@@ -579,3 +581,20 @@ def test_who_logs_in_where_nobody_can_be_asked_reads_what_is_the_matter(
     assert caught.value.code == CKR.FUNCTION_REJECTED
     assert what in caught.value.what
     assert remedy in caught.value.remedy
+
+
+def test_who_had_logged_in_logs_in_again_once_the_token_was_locked(house: House) -> None:
+    """A vendor's token is locked when its worker was begun anew, and `keyholm lock` locks all."""
+    with Secret.of(b"officer") as officer, Secret.of(b"1234") as user:
+        pins = NewPins(officer, user, application_login=True)
+        token = house.store.make_pin_token("pins", os.getuid(), pins)
+    assert isinstance(token, PinToken)
+    program = house.program()
+    session = program.open(house.door.slots.number(token))
+    program.call("Login", session, CKU.USER, b"1234")
+    with pytest.raises(Refused) as twice:
+        program.call("Login", session, CKU.USER, b"1234")
+    assert twice.value.code == CKR.USER_ALREADY_LOGGED_IN
+    token.lock()
+    program.call("Login", session, CKU.USER, b"1234")
+    assert not token.locked

@@ -119,6 +119,8 @@ def login_user(
 
 def _check_login(client: Client, session: Session, role: Role) -> None:
     known = client.role(session.token)
+    if known is role and _has_closed(session.token):
+        return  # such as a vendor's token whose worker was begun anew
     if known is role:
         raise Wrong(CKR.USER_ALREADY_LOGGED_IN)
     if known is not None:
@@ -127,6 +129,11 @@ def _check_login(client: Client, session: Session, role: Role) -> None:
         not other.writable for other in client.application.sessions_of(session.token)
     ):
         raise Wrong(CKR.SESSION_READ_ONLY_EXISTS)
+
+
+def _has_closed(token: Token) -> bool:
+    """Whether it wants its PIN once more, whoever logged in before."""
+    return isinstance(token, HasPins) and isinstance(token, Unlocks) and token.locked
 
 
 def _prove(client: Client, token: Token, role: Role, pin: memoryview | None) -> None:
