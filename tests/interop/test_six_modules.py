@@ -22,7 +22,7 @@ from tests.rigs.opencryptoki import opencryptoki
 from tests.rigs.rig import EC, RSA, Rig
 from tests.rigs.tpm import tpm2
 
-from keyholm.cli.registration.p11_kit import module_file
+from keyholm.cli.module_file import module_file
 
 pytestmark = pytest.mark.interop
 
