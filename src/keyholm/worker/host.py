@@ -12,11 +12,11 @@ from contextlib import suppress
 from typing import Final, NoReturn, Protocol
 
 from keyholm.wire.codec import Malformed
+from keyholm.worker.confine import confine
 from keyholm.worker.frames import HungUp
-from keyholm.worker.spec import MASTER, MOST_PACKET, Isolation, Loaded, Spec, decode, encode
+from keyholm.worker.spec import MASTER, MOST_PACKET, Loaded, Spec, decode, encode
 
 DESCRIPTOR: Final = struct.Struct("i")
-STACK: Final = 512 * 1024
 
 
 class LoadFailed(Exception):
@@ -44,8 +44,7 @@ def run(service: Service) -> NoReturn:
     """Be a worker until the master is closed."""
     with socket.socket(fileno=MASTER) as master:
         spec = decode(master.recv(MOST_PACKET), Spec)
-        isolation = Isolation(full=False, reason="it has no sandbox yet")
-        master.send(encode(isolation))
+        master.send(encode(confine(spec)))
         loaded = _load(service, spec)
         with suppress(ConnectionError):  # nobody wants us any more
             master.send(encode(loaded))
@@ -63,7 +62,6 @@ def _load(service: Service, spec: Spec) -> Loaded:
 
 
 def _serve(service: Service, master: socket.socket) -> None:
-    threading.stack_size(STACK)
     for channel in _channels(master):
         threading.Thread(target=_serve_one, args=(service, channel), daemon=True).start()
 

@@ -103,9 +103,9 @@ class Worker:
 
     @property
     def pid(self) -> int | None:
-        """Of the process that runs."""
+        """The process in which the library is; None: there is none."""
         running = self._running
-        return running.pid if running is not None and running.fate is None else None
+        return running.inner if running is not None and running.fate is None else None
 
     @property
     def info(self) -> bytes:
@@ -265,7 +265,8 @@ class _Running:
     ) -> None:
         self._starter, self._name, self._on_death = starter, name, on_death
         started: Started = starter.start_worker(name, path)
-        self.pid, self._master, self.isolation = started.pid, started.master, started.isolation
+        self._pid, self._master, self.isolation = started.pid, started.master, started.isolation
+        self.inner = started.inner
         self.generation = 0
         self.info = b""
         self.fate: str | None = None  # a sentence, once it has ended or is being ended
@@ -370,7 +371,7 @@ class _Running:
             if self.fate is not None:
                 return
             with suppress(KeyholmError):  # without a steward it ends when the master is closed
-                self._starter.end_worker(self.pid)
+                self._starter.end_worker(self._pid)
             self._settle(sentence, None)
             self._gather()
         self._on_death(sentence)
@@ -384,9 +385,9 @@ class _Running:
     def _gather(self) -> Ended:
         """How it ended. One that closed its connections and goes on is ended."""
         try:
-            ended = self._starter.worker_ended(self.pid)
+            ended = self._starter.worker_ended(self._pid)
             if ended.status is None:
-                self._starter.end_worker(self.pid)
+                self._starter.end_worker(self._pid)
         except KeyholmError:
             return Ended(None, ())
         return ended

@@ -213,6 +213,10 @@ class _Child:
         os.close(self._stderr)
         os.close(self._handle)
         self._gone.set()
+        # Of its session some may have become our children by its death.
+        with suppress(ChildProcessError):
+            while True:
+                os.waitpid(-self.pid, 0)
 
     def _listen(self) -> None:
         """Until the process has ended, whoever else may hold its standard error."""

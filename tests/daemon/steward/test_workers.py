@@ -73,12 +73,13 @@ def test_a_worker_comes_from_the_steward_and_is_no_caller() -> None:
     with keeper() as client, connected() as (connection, _):
         worker = Worker(client, "echo")
         assert not client.started(ME)
-        with worker.channel() as channel:
-            pid = int(channel.call(b"pid", 30, "C_GetInfo"))
-            assert client.started(Peer(0, 0, pid))
-            assert not client.started(ME)
-            assert client.identify(Peer(0, 0, pid)) == UNKNOWN_PROCESS
-            assert client.identify(ME, connection).pid == os.getpid()
+        worker.start()
+        pid = worker.pid
+        assert pid is not None
+        assert client.started(Peer(0, 0, pid))
+        assert not client.started(ME)
+        assert client.identify(Peer(0, 0, pid)) == UNKNOWN_PROCESS
+        assert client.identify(ME, connection).pid == os.getpid()
         worker.end()
         assert not client.started(Peer(0, 0, pid))
         worker.close()
@@ -98,8 +99,8 @@ def test_while_a_worker_runs_a_program_of_the_stewards_is_still_told_from_a_call
 def test_the_worker_of_a_keeper_that_is_gone_ends() -> None:
     with keeper() as client:
         worker = Worker(client, "echo")
-        with worker.channel() as channel:
-            pid = int(channel.call(b"pid", 30, "C_GetInfo"))
+        worker.start()
+        pid = worker.pid
         # As if the keeper had been killed: nobody says goodbye, its sockets are closed.
         assert worker._running is not None
         worker._running._master.close()
