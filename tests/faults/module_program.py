@@ -142,10 +142,10 @@ def sign_on(signer: Signer) -> dict[str, object]:
     def work(number: int) -> None:
         try:
             sign_until_stopped(number)
-        except BaseException:
-            # Now: what a thread died of would be seen only when all others end.
-            traceback.print_exc()
-            os._exit(1)
+        finally:
+            if not stop.is_set():  # else it would be seen only when all others end
+                traceback.print_exc()
+                os._exit(1)
 
     def sign_until_stopped(number: int) -> None:
         own = Signer(signer.module, signer.public)
