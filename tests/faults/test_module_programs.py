@@ -139,7 +139,7 @@ def wait_until_all_sign(running: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(2_000, marks=soak)])
+@pytest.mark.parametrize("count", [100, pytest.param(10_000, marks=soak)])
 def test_twenty_four_threads_sign_in_one_session(daemon: Daemon, built: Path, count: int) -> None:
     """The standard wants one at a time; what it wants of us is that each try is a good signature
     or one of two errors, and that the session is good afterwards."""
