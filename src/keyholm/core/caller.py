@@ -8,13 +8,11 @@ injected into one (SECURITY.md).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import StrEnum, unique
-from functools import cached_property
 from itertools import count
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from keyholm.core.destination import Binding
 from keyholm.core.session import Logins
@@ -89,24 +87,32 @@ UNKNOWN_PROCESS = Process(pid=0)
 _numbers = count(1)
 
 
-@dataclass(eq=False)
-class Caller:
-    """One connection's client. The door appends to `bindings`; all else is fixed."""
+class Caller(Struct, eq=False):
+    """One connection's client, and of one thread. The door appends to `bindings`; all else is
+    fixed."""
 
     door: Door
     peer: Peer
-    identify: Callable[[], Process] = field(repr=False, default=lambda: UNKNOWN_PROCESS)
+    identify: Callable[[], Process] = lambda: UNKNOWN_PROCESS
     relayed: bool = False  # the door knows that it serves a relay (`keyholm p11 --stdio`)
     bindings: list[Binding] = field(default_factory=list)
     bind_attempted: bool = False  # even a failed session-bind marks a connection as remote
     number: int = field(default_factory=lambda: next(_numbers))
-    memory: dict[object, Any] = field(default_factory=dict, repr=False)
+    memory: dict[object, Any] = field(default_factory=dict)
     """What the gate remembers of this connection: decisions, its session record."""
     logins: Logins | None = None  # of its application, where the door's protocol has logins
+    _process: Process | None = None
 
-    @cached_property
+    def __repr__(self) -> str:  # without what is remembered
+        return f"Caller({self.number}, {self.door}, {self.peer})"
+
+    @property
     def process(self) -> Process:
-        return self.identify()
+        # No functools.cached_property: until Python 3.12 all callers would wait for each other.
+        found = self._process
+        if found is None:
+            found = self._process = self.identify()
+        return found
 
     @property
     def via(self) -> Via:

@@ -158,15 +158,18 @@ class Gate:
         return found, constrained
 
     def _shown(self, caller: Caller, key: Key) -> bool:
-        now = self._wall()
-        return all(
-            visible(part.destinations, caller.bindings, caller.bind_attempted, now=now)
-            for part in self.policy(key).parts
-        )
+        for part in self.policy(key).parts:
+            if part.destinations and not visible(
+                part.destinations, caller.bindings, caller.bind_attempted, now=self._wall()
+            ):
+                return False
+        return True
 
     def key_of_identity(self, caller: Caller, identity: bytes) -> Key | None:
         """The key that an agent's client names by a blob: a public key or a certificate."""
-        for token in self.tokens(caller):
+        for token in self.inventory.tokens():
+            if not _may_see(caller, token):
+                continue
             key = self.inventory.snapshot(token).by_identity.get(identity)
             if key is not None:
                 return key if self._shown(caller, key) else None

@@ -206,7 +206,7 @@ _TYPE_NAMES: dict[type[Any], str] = {
 
 def type_name(key: PublicKey) -> str:
     if isinstance(key, Ecdsa):
-        return f"ecdsa-sha2-{key.curve}"
+        return "ecdsa-sha2-" + key.curve
     return _TYPE_NAMES[type(key)]
 
 

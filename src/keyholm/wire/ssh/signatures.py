@@ -22,7 +22,17 @@ from cryptography.hazmat.primitives.asymmetric import (
 from msgspec import Struct
 
 from keyholm.wire import der
-from keyholm.wire.codec import BYTE, MPINT, STRING, TEXT, UINT32, Bytes, Malformed, Reader
+from keyholm.wire.codec import (
+    BYTE,
+    MPINT,
+    STRING,
+    TEXT,
+    UINT32,
+    Bytes,
+    Malformed,
+    Reader,
+    write_magnitude,
+)
 from keyholm.wire.ssh.keys import (
     Curve,
     Dsa,
@@ -117,8 +127,10 @@ def _ecdsa(curve: Curve) -> _Form:
     width = curve.width
 
     def wrap(raw: bytes) -> bytes:
-        r, s = _halves(raw, width)
-        return STRING.write(MPINT.write(r) + MPINT.write(s))
+        if len(raw) != 2 * width:
+            raise Malformed(f"a signature of {len(raw)} bytes, not {2 * width}")
+        r, s = raw[:width].lstrip(b"\0"), raw[width:].lstrip(b"\0")
+        return STRING.write(write_magnitude(r) + write_magnitude(s))
 
     def unwrap(reader: Reader) -> bytes:
         numbers = Reader(STRING.read(reader))
