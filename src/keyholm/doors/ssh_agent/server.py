@@ -57,9 +57,8 @@ SUCCESS: Final = agent.encode(agent.Success())
 FAILURE: Final = agent.encode(agent.Failure())
 EXTENSION_FAILURE: Final = agent.encode(agent.ExtensionFailure())
 EMPTY_LIST: Final = agent.encode(agent.IdentitiesAnswer(()))
-# Whoever sends one of these uses a key now, or as soon as one is found that its server likes:
-# a list request and a sign request.
-LOOKED_UP: Final = frozenset({11, 13})
+# Whoever sends one of these uses a key as soon as one is found that its server likes, or now.
+LIST, SIGN = 11, 13
 # Frames of these numbers hold a private key, a password or a PIN.
 SECRET_FRAMES: Final = frozenset({17, 20, 21, 22, 23, 25, 26})
 # What still works while the agent is locked (OpenSSH 10.5).
@@ -93,7 +92,7 @@ class AgentDoor:
         foreseen = False
         for frame in connection.frames():
             number = frame[0]
-            if not foreseen and number in LOOKED_UP:
+            if number == SIGN and not foreseen:
                 foreseen = True
                 self.foresee(connection.peer, connection.socket)
             if number in SECRET_FRAMES:
@@ -104,6 +103,9 @@ class AgentDoor:
             else:
                 answer = self.answer(caller, bytes(frame))
             connection.send(answer)
+            if number == LIST and not foreseen:  # while the client looks at its answer
+                foreseen = True
+                self.foresee(connection.peer, connection.socket)
 
     def answer(self, caller: Caller, frame: bytes | memoryview) -> bytes:
         """The answer to one frame, for any bytes whatever."""
