@@ -1,10 +1,12 @@
 """The serving loop: whole frames, bounded, one thread a client, and nobody kept waiting."""
 
+import fcntl
 import os
 import shutil
 import socket
 import struct
 import tempfile
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -297,6 +299,58 @@ def test_secrets_that_follow_a_frame_go_straight_to_their_place(
     time.sleep(0.05)
     connected.sendall(b"llo")
     assert receive(connected) == b"hello"
+
+
+def unread(connected: socket.socket) -> bool:
+    """Whether the kernel still has something that was sent here and not received."""
+    return bool(struct.unpack("i", fcntl.ioctl(connected, termios.TIOCOUTQ, bytes(4)))[0])
+
+
+def test_a_request_is_taken_when_its_answer_was_sent_so_that_nobody_is_woken_for_it(
+    start: Start, client: Connect
+) -> None:
+    left = []
+
+    def look(connection: Connection) -> None:
+        for received in connection.frames():
+            left.append(unread(connected))
+            connection.send(bytes(received))
+
+    start(look)
+    connected = client()
+    for data in (b"first", b"second", b"long" * 500):
+        connected.sendall(frame(data))
+        assert receive(connected) == data
+        wait_for(lambda: not unread(connected))
+    assert left == [True] * 3
+
+
+def test_a_secret_is_wiped_though_its_frame_was_not_taken_yet(
+    start: Start, client: Connect
+) -> None:
+    after = []
+
+    def wipe(connection: Connection) -> None:
+        for received in connection.frames():
+            connection.wipe(received)
+            connection.send(b"done")
+            after.append(bytes(received))
+
+    start(wipe)
+    connected = client()
+    connected.sendall(frame(b"secret") + frame(b"another"))
+    assert (receive(connected), receive(connected)) == (b"done", b"done")
+    wait_for(lambda: len(after) == 2)
+    assert after == [bytes(6), bytes(7)]
+
+
+def test_a_client_whose_request_is_not_answered_sees_the_end_and_no_error(
+    start: Start, client: Connect
+) -> None:
+    start(lambda connection: next(connection.frames(), None))
+    connected = client()
+    connected.sendall(frame(b"?"))
+    assert receive(connected) == b""
 
 
 def test_the_socket_is_private_from_its_first_moment(folder: Path) -> None:

@@ -32,6 +32,7 @@ LENGTH: Final = 4
 EAGER_SECONDS: Final = 100e-6
 TRIES: Final = 20
 MISSES: Final = 4
+DONTWAIT, PEEK = int(socket.MSG_DONTWAIT), int(socket.MSG_PEEK)  # enums are slow to combine
 FEW: Final = SPARE_THREADS
 
 
@@ -66,11 +67,14 @@ class Connection:
         "_filled",
         "_head",
         "_how_many",
+        "_is_new",
         "_limits",
         "_passed",
         "_poll",
         "_rest",
         "_taken",
+        "_times_out",
+        "_unread",
         "peer",
         "socket",
     )
@@ -86,10 +90,12 @@ class Connection:
         self.socket, self.peer = accepted, peer
         self._buffer, self._limits, self._how_many = buffer, limits, how_many
         self._filled = self._taken = 0
+        self._unread = 0  # of the last bytes in the buffer: the kernel still has them
         self._eager = 0
+        self._is_new = True
         self._deadline = 0.0  # of a request of which only a part is here
-        self._poll = select.poll()
-        self._poll.register(accepted, select.POLLIN)
+        self._poll: select.poll | None = None
+        self._times_out = False
         self.framing = LENGTH_FIRST
 
     @property
@@ -120,6 +126,8 @@ class Connection:
         receive = self._receive
         while True:
             while (size := self._whole()) is None:
+                if self._unread:
+                    self._take()
                 room = self._room()
                 if room is None or self._is_late():
                     return
@@ -153,23 +161,45 @@ class Connection:
         """As `recv_into`, but for a client that asks again and again, look a few times
         before going to sleep: to be woken costs more than a signature. Only with nobody
         else there who would be kept waiting."""
-        if self._eager > 0 and self._how_many() == 1:
-            for _ in range(TRIES):
-                try:
-                    count = self.socket.recv_into(room, 0, socket.MSG_DONTWAIT)
-                except BlockingIOError:
-                    continue
+        crowd = self._how_many()
+        peek = PEEK if crowd <= FEW and not self._filled else 0
+        looks = TRIES if self._eager > 0 and crowd == 1 else self._is_new
+        self._is_new = False
+        for _ in range(looks):
+            try:
+                count = self.socket.recv_into(room, 0, DONTWAIT | peek)
+            except BlockingIOError:
+                continue
+            if looks > 1:
                 self._eager = MISSES
-                return count
-            self._eager -= 1
-        asleep = time.monotonic()
-        # Among many threads, to give the interpreter away once more is dearer than a wake-up.
-        if self._how_many() <= FEW:
-            self._sleep()
-        count = self.socket.recv_into(room)
-        if time.monotonic() - asleep < EAGER_SECONDS:
-            self._eager = MISSES
+            break
+        else:
+            self._eager -= looks > 1
+            asleep = time.monotonic()
+            # Among many threads, to give the interpreter away once more is dearer than a wake-up.
+            if crowd <= FEW:
+                self._sleep()
+            else:
+                self._time_out()
+            count = self.socket.recv_into(room, 0, peek)
+            if time.monotonic() - asleep < EAGER_SECONDS:
+                self._eager = MISSES
+        if peek:
+            self._unread = count
         return count
+
+    def _take(self) -> None:
+        """Take from the kernel what was only looked at.
+
+        A client that sleeps in recv() is woken as well when its request is taken, for nothing:
+        that costs it, and us, as much as a signature by Ed25519. So a request is taken when
+        its answer has been sent.
+        """
+        place = self._buffer.view[self._filled - self._unread : self._filled]
+        self._unread = 0
+        with contextlib.suppress(OSError):  # the next receiving says the same
+            while place and (count := self.socket.recv_into(place, 0, DONTWAIT)):
+                place = place[count:]
 
     def _sleep(self) -> None:
         """Until there is something to receive. Raises `TimeoutError`.
@@ -177,8 +207,20 @@ class Connection:
         Who sleeps in recv() itself is woken as well when the client has read our answer,
         and each needless wake-up takes longer than a signature by Ed25519.
         """
-        if not self._poll.poll(self._limits.frame_seconds * 1000):
+        poll = self._poll
+        if poll is None:
+            poll = self._poll = select.poll()
+            poll.register(self.socket, select.POLLIN)
+        if not poll.poll(self._limits.frame_seconds * 1000):
             raise TimeoutError
+
+    def _time_out(self) -> None:
+        """From now on the socket itself waits no longer than a frame may take."""
+        if not self._times_out:
+            self._times_out = True
+            time_limit = struct.pack("@ll", *_timeval(self._limits.frame_seconds))
+            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                self.socket.setsockopt(socket.SOL_SOCKET, option, time_limit)
 
     def _whole(self) -> int | None:
         """The size of the next frame once all of it is here."""
@@ -208,6 +250,8 @@ class Connection:
 
     def receive_into(self, target: memoryview) -> bool:
         """Raw bytes that follow a frame. False if the client was gone or too slow for them."""
+        if self._unread:
+            self._take()
         early = self._buffer.view[self._taken : min(self._filled, self._taken + len(target))]
         target[: len(early)] = early
         self._buffer.wipe(self._taken, self._taken + len(early))
@@ -227,13 +271,28 @@ class Connection:
 
     def send(self, payload: bytes | bytearray | memoryview) -> None:
         """One frame. Raises `OSError` when the client is gone or does not read."""
-        self.socket.sendall(len(payload).to_bytes(LENGTH) + payload)
+        self.send_raw(len(payload).to_bytes(LENGTH) + payload)
 
     def send_raw(self, payload: bytes | memoryview) -> None:
-        self.socket.sendall(payload)
+        try:
+            sent = self.socket.send(payload, DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(payload):
+            self._time_out()
+            self.socket.sendall(memoryview(payload)[sent:])
+        if self._unread:
+            self._take()
+
+    def end(self) -> None:
+        """Before it is closed: a client that left something unread behind is told of an error."""
+        if self._unread:
+            self._take()
 
     def wipe(self, frame: memoryview) -> None:
         """Overwrite a frame that held a secret."""
+        if self._unread:
+            self._take()
         frame[:] = bytes(len(frame))
 
 
@@ -284,7 +343,6 @@ class Serving:
     ) -> None:
         self._listener, self._serve, self._accepts = listener, serve, accepts
         self._limits, self._name = limits, name
-        self._timeout = struct.pack("@ll", *_timeval(limits.frame_seconds))
         self._lock = threading.Lock()
         self._spare = 0
         self._open: dict[int, socket.socket] = {}
@@ -352,7 +410,7 @@ class Serving:
     def _accept_one(self, buffer: Buffer) -> bool:
         """Serve the next client. False: this thread is not needed any more."""
         try:
-            accepted, _ = self._listener.accept()
+            accepted = _accept(self._listener)
         except OSError as error:
             if not self._stopping and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS):
                 # Out of descriptors: leave clients in the queue until some are free again.
@@ -387,12 +445,12 @@ class Serving:
         # A connection that is not for us is closed without a word, as ssh-agent does.
         if not self._accepts(peer) or not self._enter(accepted, uid):
             return
+        connection = Connection(accepted, peer, buffer, self._limits, self._how_many)
         try:
-            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-                accepted.setsockopt(socket.SOL_SOCKET, option, self._timeout)
             with contextlib.suppress(OSError):  # the client is gone
-                self._serve(Connection(accepted, peer, buffer, self._limits, self._how_many))
+                self._serve(connection)
         finally:
+            connection.end()
             self._leave(accepted, uid)
 
     def _how_many(self) -> int:
@@ -417,6 +475,12 @@ class Serving:
             self._of_uid[uid] -= 1
             if not self._of_uid[uid]:
                 del self._of_uid[uid]
+
+
+def _accept(listener: socket.socket) -> socket.socket:
+    """As `listener.accept()`, which takes as long again to find out what we know."""
+    descriptor, _ = listener._accept()  # type: ignore[attr-defined]  # noqa: SLF001
+    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, descriptor)
 
 
 def _timeval(seconds: float) -> tuple[int, int]:
