@@ -10,6 +10,8 @@ the parameters. The first parameter can be encrypted if it is a sized buffer; se
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from msgspec import Struct
+
 from keyholm.wire.codec import Bytes, Codec, Malformed, Reader, record
 from keyholm.wire.tpm2.constants import CAP, CC, SE, SESSION, ST
 from keyholm.wire.tpm2.structures import (
@@ -58,12 +60,14 @@ class Refused(Exception):
 # --- what crosses only in commands ------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Sensitive:
+class Sensitive(Struct, frozen=True):
     """TPMS_SENSITIVE_CREATE: the PIN of a new object, and what is to be sealed."""
 
-    auth: Bytes = field(default=b"", repr=False)
-    data: Bytes = field(default=b"", repr=False)
+    auth: Bytes = b""
+    data: Bytes = b""
+
+    def __repr__(self) -> str:
+        return "Sensitive(...)"
 
 
 _VIEW: Final[Codec[Any]] = Codec(write=write_sized, read=sized().read)

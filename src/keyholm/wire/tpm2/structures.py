@@ -4,8 +4,9 @@ public = decode(PUBLIC, data)
 PUBLIC.write(public) == data
 """
 
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct
 
 from keyholm.wire.codec import BYTE, Codec, Malformed, Reader, record
 from keyholm.wire.tpm2.constants import ALG, CAP, CURVE, GENERATED, HASHES, OBJECT, ST
@@ -55,8 +56,7 @@ HASH_OR_NULL: Final[Codec[ALG]] = Codec(write=ALGORITHM.write, read=_read_hash_o
 # --- schemes ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Symmetric:
+class Symmetric(Struct, frozen=True):
     """TPMT_SYM_DEF(_OBJECT): a block cipher, or NULL."""
 
     algorithm: ALG = ALG.NULL
@@ -87,8 +87,7 @@ def _write_symmetric(value: Symmetric) -> bytes:
 SYMMETRIC: Final[Codec[Symmetric]] = Codec(write=_write_symmetric, read=_read_symmetric)
 
 
-@dataclass(frozen=True, slots=True)
-class Scheme:
+class Scheme(Struct, frozen=True):
     """TPMT_RSA_SCHEME, TPMT_ECC_SCHEME, TPMT_SIG_SCHEME, TPMT_KDF_SCHEME and their like."""
 
     algorithm: ALG = ALG.NULL
@@ -133,8 +132,7 @@ SCHEME: Final[Codec[Scheme]] = Codec(write=_write_scheme, read=_read_scheme)
 # --- public areas ----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class RsaParameters:
+class RsaParameters(Struct, frozen=True):
     """TPMS_RSA_PARMS. `exponent` 0 is 65537."""
 
     symmetric: Symmetric = NO_CIPHER
@@ -143,8 +141,7 @@ class RsaParameters:
     exponent: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class EccParameters:
+class EccParameters(Struct, frozen=True):
     """TPMS_ECC_PARMS."""
 
     symmetric: Symmetric = NO_CIPHER
@@ -153,22 +150,19 @@ class EccParameters:
     kdf: Scheme = NO_SCHEME
 
 
-@dataclass(frozen=True, slots=True)
-class KeyedHashParameters:
+class KeyedHashParameters(Struct, frozen=True):
     """TPMS_KEYEDHASH_PARMS: of an HMAC key, or of sealed data (NULL)."""
 
     scheme: Scheme = NO_SCHEME
 
 
-@dataclass(frozen=True, slots=True)
-class SymmetricParameters:
+class SymmetricParameters(Struct, frozen=True):
     """TPMS_SYMCIPHER_PARMS."""
 
     symmetric: Symmetric = AES_128_CFB
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(Struct, frozen=True):
     """TPMS_ECC_POINT: big-endian coordinates, as long as the TPM wrote them."""
 
     x: bytes = b""
@@ -200,8 +194,7 @@ _TYPES: Final[dict[type[Parameters], ALG]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Public:
+class Public(Struct, frozen=True):
     """TPMT_PUBLIC. `unique` is the modulus, the point, or a digest; in a template it is empty."""
 
     name_algorithm: ALG
@@ -253,8 +246,7 @@ PUBLIC_2B: Final = sized_of(PUBLIC)
 # --- PCRs and tickets ------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class PcrSelection:
+class PcrSelection(Struct, frozen=True):
     """TPMS_PCR_SELECTION: which PCRs of one bank; `size` is that of the bit map, in bytes."""
 
     hash: ALG
@@ -280,8 +272,7 @@ PCR_SELECTIONS: Final = listed(Codec(write=_write_selection, read=_read_selectio
 DIGESTS: Final = listed(DIGEST, 8)
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(Struct, frozen=True):
     """TPMT_TK_*: what only the same TPM can check."""
 
     tag: ST
@@ -292,8 +283,7 @@ class Ticket:
 TICKET: Final = record(Ticket, tag=STRUCTURE, hierarchy=UINT32, digest=DIGEST)
 
 
-@dataclass(frozen=True, slots=True)
-class CreationData:
+class CreationData(Struct, frozen=True):
     """TPMS_CREATION_DATA: the state of the TPM when an object was made."""
 
     pcrs: tuple[PcrSelection, ...]
@@ -320,8 +310,7 @@ CREATION_DATA: Final = record(
 # --- attestation -----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ClockInfo:
+class ClockInfo(Struct, frozen=True):
     """TPMS_CLOCK_INFO: milliseconds that the TPM was on, and how often it was begun anew."""
 
     clock: int
@@ -330,24 +319,21 @@ class ClockInfo:
     safe: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Certified:
+class Certified(Struct, frozen=True):
     """TPMS_CERTIFY_INFO: this object is in this TPM."""
 
     name: bytes
     qualified_name: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Quoted:
+class Quoted(Struct, frozen=True):
     """TPMS_QUOTE_INFO."""
 
     pcrs: tuple[PcrSelection, ...]
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class Created(Struct, frozen=True):
     """TPMS_CREATION_INFO: this object was made with this creation data."""
 
     name: bytes
@@ -368,8 +354,7 @@ _ATTESTATIONS: Final[dict[type[Attested], ST]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Attest:
+class Attest(Struct, frozen=True):
     """TPMS_ATTEST: what a TPM signs of itself. It always begins with `GENERATED`."""
 
     signer: bytes  # its qualified name
@@ -423,15 +408,13 @@ ATTEST: Final[Codec[Attest]] = Codec(write=_write_attest, read=_read_attest)
 # --- signatures ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class RsaSignature:
+class RsaSignature(Struct, frozen=True):
     algorithm: ALG  # RSASSA or RSAPSS
     hash: ALG
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class EcSignature:
+class EcSignature(Struct, frozen=True):
     algorithm: ALG  # ECDSA
     hash: ALG
     r: bytes
@@ -459,14 +442,13 @@ SIGNATURE: Final[Codec[Signature]] = chosen_by(
 # --- contexts, credentials, capabilities --------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """TPMS_CONTEXT: an object or session that was taken out of the TPM, encrypted by it."""
 
     sequence: int
     saved_handle: int
     hierarchy: int
-    blob: bytes = field(repr=False)
+    blob: bytes
 
 
 CONTEXT: Final = record(
@@ -474,8 +456,7 @@ CONTEXT: Final = record(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class IdObject:
+class IdObject(Struct, frozen=True):
     """TPMS_ID_OBJECT: a credential, encrypted to one TPM and bound to the name of one key."""
 
     integrity: bytes
@@ -491,8 +472,7 @@ ID_OBJECT: Final[Codec[IdObject]] = Codec(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Property:
+class Property(Struct, frozen=True):
     """TPMS_TAGGED_PROPERTY, TPMS_ALG_PROPERTY."""
 
     number: int
@@ -509,8 +489,7 @@ _CAPABILITIES: Final[dict[CAP, Codec[Any]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Capability:
+class Capability(Struct, frozen=True):
     """TPMS_CAPABILITY_DATA: `data` is a tuple of handles, properties, ...; see `_CAPABILITIES`."""
 
     kind: CAP
@@ -528,8 +507,7 @@ CAPABILITY: Final[Codec[Capability]] = Codec(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class NvPublic:
+class NvPublic(Struct, frozen=True):
     """TPMS_NV_PUBLIC."""
 
     index: int
