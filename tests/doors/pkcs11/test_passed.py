@@ -85,6 +85,7 @@ class VendorToken(Signs, HoldsObjects, Describes, PassesThrough):
     mechanisms = {  # noqa: RUF012 - never changed
         CKM.ECDSA: MechanismInfo(256, 384, CKF.SIGN | CKF.HW),
         CKM.ECDSA_SHA256: MechanismInfo(256, 384, CKF.SIGN),
+        CKM.RSA_PKCS: MechanismInfo(1024, 4096, CKF.SIGN),
         OWN_MECHANISM: MechanismInfo(1, 2, CKF.SIGN),
         CKM.AES_MAC_GENERAL: MechanismInfo(16, 32, CKF.SIGN),
         CKM.CONCATENATE_BASE_AND_KEY: MechanismInfo(0, 0, CKF.SIGN),
@@ -99,6 +100,8 @@ class VendorToken(Signs, HoldsObjects, Describes, PassesThrough):
             self._at("pair", pair("p256", EC, {CKA.KEY_TYPE: CKK.EC, CKA.ID: b"\1"})),
             self._at("secret", secret(SecretType.AES, 16, AES)),
         ]
+        more: Attributes = {**EC, CKA.KEY_TYPE: CKK.RSA, CKA.MODULUS: b"\0" + b"\xff" * 256}
+        self.listed.append(self._at("rsa", pair("rsa", more, None)))
         self.others = [Object(Place(self.store, self.name, "other"), Kind.OTHER, told)]
 
     def _at(self, place: str, key: Key) -> Key:
@@ -176,8 +179,7 @@ def program(token: VendorToken, trail: ListTrail, tmp_path: Path) -> Iterator[Pr
 
 
 def key_of(program: Program, session: int, object_class: int) -> int:
-    (found,) = program.find(session, (CKA.CLASS, object_class))
-    return found
+    return program.find(session, (CKA.CLASS, object_class))[0]
 
 
 def read(program: Program, session: int, handle: int, *types: int) -> tuple[Any, int]:
@@ -214,7 +216,7 @@ def test_mechanisms_are_those_of_the_token_contract_fake(program: Program) -> No
     assert listed == tuple(VendorToken.mechanisms)
     assert program.call("GetMechanismInfo", 0, OWN_MECHANISM) == (1, 2, CKF.SIGN)
     with pytest.raises(Refused, match="MECHANISM_INVALID"):
-        program.call("GetMechanismInfo", 0, CKM.RSA_PKCS)
+        program.call("GetMechanismInfo", 0, CKM.RSA_X_509)
 
 
 # --- objects ---------------------------------------------------------------------------------
@@ -311,8 +313,16 @@ def test_a_key_with_a_policy_for_messages_signs_nothing_opaque_contract_fake(
     assert token.signed == []
 
 
+def test_a_signature_is_as_long_as_the_modulus_contract_fake(program: Program) -> None:
+    """A private key of a vendor's token has no CKA_MODULUS_BITS."""
+    session = program.open()
+    (key,) = program.find(session, (CKA.CLASS, CKO.PRIVATE_KEY), (CKA.KEY_TYPE, CKK.RSA))
+    program.call("SignInit", session, Asked(CKM.RSA_PKCS), key)
+    assert program.call("Sign", session, b"m", 0) == 256
+
+
 def test_what_the_token_does_not_do_is_refused_contract_fake(program: Program) -> None:
-    for mechanism in (Asked(CKM.RSA_PKCS), Asked(CKM.VENDOR_DEFINED | 9)):
+    for mechanism in (Asked(CKM.RSA_X_509), Asked(CKM.VENDOR_DEFINED | 9)):
         with pytest.raises(Refused, match="MECHANISM_INVALID"):
             sign(program, mechanism, b"m", CKO.PRIVATE_KEY)
     named = Asked(CKM.CONCATENATE_BASE_AND_KEY, parameters.KeyHandle(1))

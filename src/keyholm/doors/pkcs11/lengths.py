@@ -47,8 +47,8 @@ def _of_key(shown: Shown) -> int:
 
 
 def modulus(shown: Shown) -> int:
-    bits = shown.value(CKA.MODULUS_BITS)
-    return (bits + 7) // 8 if isinstance(bits, int) else 0
+    number = shown.value(CKA.MODULUS)  # MODULUS_BITS is an attribute of public keys alone
+    return len(number.lstrip(b"\0")) if isinstance(number, bytes) else 0
 
 
 def _parameter_set(shown: Shown) -> int:
