@@ -132,6 +132,9 @@ def test_forks_in_the_middle_of_use_hang_nobody(
         try:
             for _ in range(count):
                 in_child(child)
+                # What the fake notes would fill the memory, and then nobody forks any more.
+                daemon.requests.clear()
+                daemon.raw_requests.clear()
         finally:
             stop.set()
         assert all(each.result() for each in working)
