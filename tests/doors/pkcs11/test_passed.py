@@ -95,6 +95,7 @@ class VendorToken(Signs, HoldsObjects, Describes, PassesThrough):
         self.asked: list[tuple[int, ...]] = []
         self.signed: list[tuple[Mechanism, bytes]] = []
         self.policy = OPEN
+        self.changed: list[tuple[str, dict[int, Any], bool]] = []
         told: Attributes = {CKA.CLASS: OWN_CLASS, OWN_ATTRIBUTE: b"told", CKA.LABEL: b"an object"}
         self.listed = [
             self._at("pair", pair("p256", EC, {CKA.KEY_TYPE: CKK.EC, CKA.ID: b"\1"})),
@@ -132,7 +133,13 @@ class VendorToken(Signs, HoldsObjects, Describes, PassesThrough):
     def _nothing(self, *given: Any, **named: Any) -> Any:
         raise AbilityMissing("The fake makes and changes nothing.")
 
-    create_object = change_object = remove_object = rename = set_policy = _nothing
+    create_object = remove_object = rename = set_policy = _nothing
+
+    def change_object(
+        self, which: Key | Object, attributes: Attributes | None, *, public: bool = False
+    ) -> Key | Object:
+        self.changed.append((which.place.object, dict(attributes or {}), public))
+        return which
 
 
 class VendorStore:
@@ -271,6 +278,15 @@ def last(trail: ListTrail) -> Operation:
     record = trail.of(Operation)[-1]
     assert isinstance(record, Operation)
     return record
+
+
+def test_what_may_change_its_token_knows_contract_fake(
+    program: Program, token: VendorToken
+) -> None:
+    session = program.open()
+    handle = key_of(program, session, CKO.PRIVATE_KEY)
+    program.call("SetAttributeValue", session, handle, ((CKA.ID, b"new"), (OWN_ATTRIBUTE, b"x")))
+    assert token.changed == [("pair", {**EC, CKA.ID: b"new", OWN_ATTRIBUTE: b"x"}, False)]
 
 
 # --- use -------------------------------------------------------------------------------------

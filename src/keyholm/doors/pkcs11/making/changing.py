@@ -7,15 +7,18 @@ from keyholm.core.gate import Gate
 from keyholm.core.model import Attributes, Kind, NewObject, Value
 from keyholm.cryptoki.forms import spki_of
 from keyholm.cryptoki.wrong import Wrong
-from keyholm.doors.pkcs11.making.given import Given, inconsistent
+from keyholm.doors.pkcs11.making.given import Given, inconsistent, plain
 from keyholm.doors.pkcs11.making.keeping import CHANGEABLE, OF_COPIES, ONE_WAY
 from keyholm.doors.pkcs11.objects import Shown, Untold
+from keyholm.doors.pkcs11.showing import Passed
 from keyholm.wire.pkcs11.attributes import Template
 from keyholm.wire.pkcs11.constants import CKA, CKO, CKR
 
 
 def changed(shown: Shown, template: Template, *, officer: bool = False) -> Attributes:
     """All attributes that are kept with it from now on. `officer`: the caller's role."""
+    if isinstance(shown, Passed):  # what may change of it, its token knows
+        return {**shown.stored, **{cka: plain(value) for cka, value in template}}
     if not shown.flag(CKA.MODIFIABLE):
         raise Wrong(CKR.ACTION_PROHIBITED, "The object was made so that it does not change.")
     return {**shown.stored, **_changes(shown, template, frozenset(), officer=officer)}
