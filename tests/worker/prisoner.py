@@ -162,6 +162,7 @@ WAYS: dict[str, Callable[..., object]] = {
     "write": write,
     "list": os.listdir,
     "stat": lambda path: os.stat(path).st_size,
+    "owner": lambda path: (os.stat(path).st_uid, os.stat(path).st_gid),
     "unlink": os.unlink,
     "connect": lambda path: connect(socket.AF_UNIX, path),
     "connect abstract": lambda name: connect(socket.AF_UNIX, f"\0{name}"),

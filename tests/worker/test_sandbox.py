@@ -18,6 +18,7 @@ import pytest
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 NOBODY = 65534
+LOCK = "/var/lock"
 REFUSED = {"EPERM", "EACCES", "ENOENT", "EROFS", "ECONNREFUSED", "ENETUNREACH", "ENOSYS", "ESRCH"}
 
 
@@ -184,6 +185,20 @@ def test_it_sees_no_process_but_its_own(jail: Jail) -> None:
     assert answers["processes"] in ("ok ['1', '2']", "ENOENT")
     assert "home" not in answers["first"]
     assert answers["x"] == "ENOENT"
+
+
+def test_files_belong_to_whom_they_belong_for_root_and_have_their_old_names(folder: Path) -> None:
+    """openCryptoki asks whose its socket is, and for /var/lock."""
+    if os.geteuid() != 0:
+        pytest.skip("contract only: an ordinary user can name nobody but itself in a namespace")
+    jail = Jail(folder, None)
+    os.chown(folder / "reads/config", 12345, 54321)
+    answers = jail.tries({"owner": ["owner", str(folder / "reads/config")], "lock": ["list", LOCK]})
+    assert answers["owner"] == "ok (12345, 54321)"
+    if os.path.islink(LOCK):
+        declared = jail.tries({"lock": ["list", LOCK]}, reads=[os.path.realpath(LOCK)])
+        assert declared["lock"].startswith("ok")
+    assert answers["lock"] == "ENOENT"
 
 
 def test_it_has_no_capability_and_gets_none(jail: Jail) -> None:

@@ -91,18 +91,21 @@ def _telling(writing: int) -> Iterator[None]:
 
 
 def _unshare(flags: int) -> None:
-    """Raises `OSError`."""
+    """Raises `OSError`.
+
+    Root does without a user namespace where it can: in one it would see the files of others,
+    and their groups, as nobody's, and some libraries check whose those are.
+    """
     uid, gid = os.geteuid(), os.getegid()
-    if _libc.unshare(flags) == 0:
-        with suppress(FileNotFoundError):
-            _write("/proc/self/setgroups", "deny")
-        _write("/proc/self/uid_map", f"{uid} {uid} 1")
-        _write("/proc/self/gid_map", f"{gid} {gid} 1")
+    if uid == 0 and _libc.unshare(flags & ~CLONE_NEWUSER) == 0:
         return
-    number = ctypes.get_errno()
-    # Root can do without a user namespace.
-    if uid != 0 or _libc.unshare(flags & ~CLONE_NEWUSER) != 0:
+    if _libc.unshare(flags) != 0:
+        number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), "unshare")
+    with suppress(FileNotFoundError):
+        _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", f"{uid} {uid} 1")
+    _write("/proc/self/gid_map", f"{gid} {gid} 1")
 
 
 def _write(path: str, text: str) -> None:

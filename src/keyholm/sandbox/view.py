@@ -34,7 +34,9 @@ PIVOT_ROOT: Final = {"x86_64": 155, "aarch64": 41}
 BASES: Final = ("/tmp", "/var/tmp", "/mnt", "/usr")  # noqa: S108 - mounted over
 OLD: Final = "/.old"
 # Links to parts of /usr on most systems, folders on some.
-LINKS: Final = ("/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin")
+PARTS: Final = ("/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin")
+# Names that programs have known for longer than there is /run.
+OLD_NAMES: Final = ("/var/run", "/var/lock")
 DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 SCRATCH: Final = "/tmp"  # noqa: S108 - of the view, so nobody else's
 SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 - as above
@@ -65,10 +67,12 @@ def build(shown: Iterable[Shown], *, shared_memory: bool = False) -> None:
     if shared_memory:
         wanted.append(Shown(SHARED_MEMORY, May.WRITE))
     real = [(each, os.path.realpath(each.path)) for each in wanted if os.path.isabs(each.path)]
-    links = [(path, os.readlink(path)) for path in LINKS if os.path.islink(path)]
-    folders = [path for path in LINKS if path not in dict(links) and os.path.isdir(path)]
+    named = (*PARTS, *OLD_NAMES)
+    links = [(path, os.readlink(path)) for path in named if os.path.islink(path)]
+    folders = [path for path in PARTS if path not in dict(links) and os.path.isdir(path)]
     _enter()
     for path, target in links:
+        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
         os.symlink(target, path)
     # Before what is shown, some of which may lie in there.
     _scratch(SCRATCH)
@@ -80,7 +84,8 @@ def build(shown: Iterable[Shown], *, shared_memory: bool = False) -> None:
     # What is above comes before what is below it.
     for each, source in sorted(real, key=lambda pair: pair[1]):
         tree.show(source, source, each.may)
-        tree.show(source, os.path.normpath(each.path), each.may)
+        if os.path.realpath(each.path) != source:
+            tree.show(source, os.path.normpath(each.path), each.may)
     _processes()
     with suppress(OSError):
         os.symlink("/proc/self/fd", "/dev/fd")

@@ -131,7 +131,7 @@ def _families(spec: Spec) -> set[int]:
 def _rules(shown: Iterable[Shown], spec: Spec, *, inside: bool) -> Iterator[Rule]:
     for each in shown:
         yield Rule(Path(each.path), RIGHTS[each.may])
-    for path in view.LINKS:
+    for path in view.PARTS:
         yield Rule(Path(path), READ)
     for path in view.DEVICES:
         yield Rule(Path(path), DEVICE)
