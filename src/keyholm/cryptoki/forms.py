@@ -63,6 +63,17 @@ def _value(bits: bytes) -> Bits:
     return {CKA.VALUE: bits}
 
 
+RSA_SECRETS: Final = (
+    CKA.PRIVATE_EXPONENT,
+    CKA.PRIME_1,
+    CKA.PRIME_2,
+    CKA.EXPONENT_1,
+    CKA.EXPONENT_2,
+    CKA.COEFFICIENT,
+)
+SECRETS: Final = frozenset({*RSA_SECRETS, CKA.VALUE, CKA.SEED})
+"""Of private and secret keys: what leaves by way of the gate only."""
+
 _RSA = Form(
     der.sequence(der.oid("1.2.840.113549.1.1.1") + der.NULL),
     CKK.RSA,
@@ -73,14 +84,7 @@ _RSA = Form(
     (),
     _rsa_numbers,
     _nothing,
-    (
-        CKA.PRIVATE_EXPONENT,
-        CKA.PRIME_1,
-        CKA.PRIME_2,
-        CKA.EXPONENT_1,
-        CKA.EXPONENT_2,
-        CKA.COEFFICIENT,
-    ),
+    RSA_SECRETS,
 )
 _EC_PUBLIC_KEY = der.oid("1.2.840.10045.2.1")
 

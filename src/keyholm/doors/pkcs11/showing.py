@@ -28,17 +28,6 @@ CLASSES: Final[dict[Kind, int]] = {
     Kind.CERTIFICATE: CKO.CERTIFICATE,
     Kind.DATA: CKO.DATA,
 }
-_RSA_PARTS: Final = frozenset(
-    {
-        CKA.PRIVATE_EXPONENT,
-        CKA.PRIME_1,
-        CKA.PRIME_2,
-        CKA.EXPONENT_1,
-        CKA.EXPONENT_2,
-        CKA.COEFFICIENT,
-    }
-)
-_SECRETS: Final = _RSA_PARTS | {CKA.VALUE, CKA.SEED}
 
 
 class Passed(Shown):
@@ -63,7 +52,7 @@ class Passed(Shown):
         found = self.stored.get(cka)
         if found is not None:
             return found
-        if cka in _SECRETS and self.cko in (CKO.PRIVATE_KEY, CKO.SECRET_KEY):
+        if cka in forms.SECRETS and self.cko in (CKO.PRIVATE_KEY, CKO.SECRET_KEY):
             return self._secret(cka)
         match cka:
             case CKA.CLASS:
@@ -82,7 +71,7 @@ class Passed(Shown):
 
     def _secret(self, cka: int) -> Told:
         is_rsa = self.value(CKA.KEY_TYPE) == CKK.RSA
-        if is_rsa != (cka in _RSA_PARTS):
+        if is_rsa != (cka in forms.RSA_SECRETS):
             return INVALID
         extractable = self.stored.get(CKA.EXTRACTABLE) is True
         return SECRET if extractable and self.stored.get(CKA.SENSITIVE) is False else SENSITIVE

@@ -120,19 +120,6 @@ _OF_OTHERS: Final = (
     CKA.CHECK_VALUE,
     CKA.PROFILE_ID,
 )
-# Of keys, never asked for but by way of the gate.
-SECRETS: Final = frozenset(
-    {
-        CKA.VALUE,
-        CKA.SEED,
-        CKA.PRIVATE_EXPONENT,
-        CKA.PRIME_1,
-        CKA.PRIME_2,
-        CKA.EXPONENT_1,
-        CKA.EXPONENT_2,
-        CKA.COEFFICIENT,
-    }
-)
 # What a module says that could not read one object, and can go on with the next.
 _OF_ONE_OBJECT: Final = frozenset({CKR.GENERAL_ERROR, CKR.FUNCTION_FAILED, CKR.DATA_INVALID})
 

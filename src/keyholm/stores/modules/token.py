@@ -31,6 +31,7 @@ from keyholm.core.store import (
     Signs,
     TokenInfo,
 )
+from keyholm.cryptoki import forms
 from keyholm.stores.modules import contents, reading, ways
 from keyholm.stores.modules.access import Access
 from keyholm.stores.modules.contents import STORE, Entry, Known, Whose
@@ -352,7 +353,7 @@ class ModuleToken(Signs, Describes, PassesThrough):
         self, which: Key | Object, object_class: int, types: Sequence[int]
     ) -> Attributes:
         public = isinstance(which, Key) and object_class == CKO.PUBLIC_KEY
-        wanted = [cka for cka in types if public or cka not in reading.SECRETS]
+        wanted = [cka for cka in types if public or cka not in forms.SECRETS]
 
         def act(line: Line, session: int) -> Attributes:
             handle = self.handle(line, session, which, public=public)
