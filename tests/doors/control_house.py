@@ -112,7 +112,7 @@ class House:
         trail = schema.Trail(
             directory="", origin="test", records=0, durability="written", reserve=0, available=True
         )
-        return Facts("0", 1, 0, self.clock(), [], trail, {}, True, True, {"askpass": ""})
+        return Facts("0", 1, 0, self.clock(), [], trail, {}, "full", True, True, {"askpass": ""})
 
     def stop(self) -> None:
         self._clients.close()

@@ -46,6 +46,8 @@ def _facts(status: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "trail", f"{trail['origin']}, {records}, {trail['durability']}{state}"
     for part, value in status["sandbox"].items():
         yield f"sandbox {part}", value
+    if "isolation" in status:  # not of a daemon that is older than this command
+        yield "isolation", status["isolation"]
     locked = "cannot be swapped out" if status["memory_locked"] else "may be swapped out"
     yield "secrets", locked
     for prompter, reason in status["prompters"].items():

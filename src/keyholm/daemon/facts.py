@@ -26,6 +26,7 @@ def facts_of(keeper: Keeper, trail: schema.Trail) -> Facts:
         ],
         trail=trail,
         sandbox=sandbox(keeper.hardening),
+        isolation=keeper.steward.isolation(),
         memory_locked=keeper.hardening.locked_memory,
         steward=keeper.steward.alive,
         prompters=prompters(keeper.steward),

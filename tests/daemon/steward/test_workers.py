@@ -20,7 +20,13 @@ from tests.daemon.steward.test_steward import (
 )
 
 from keyholm.core.caller import UNKNOWN_PROCESS, Peer
-from keyholm.core.errors import BadConfiguration, BadRequest, DaemonFailed, PolicyForbids
+from keyholm.core.errors import (
+    BadConfiguration,
+    BadRequest,
+    DaemonFailed,
+    PolicyForbids,
+    StoreFailed,
+)
 from keyholm.daemon import module_files
 from keyholm.daemon.configuration import Configuration
 from keyholm.daemon.module_files import ModuleSettings
@@ -42,9 +48,9 @@ def spec_of(name: str, path: str) -> Spec:
 
 
 @contextmanager
-def keeper() -> Iterator[StewardClient]:
+def keeper(service: str = "echo") -> Iterator[StewardClient]:
     def handlers() -> Handlers:
-        workers = Workers(spec_of, "tests.worker.echo", folders=[ROOT])
+        workers = Workers(spec_of, f"tests.worker.{service}", folders=[ROOT])
         return {messages.Ask: waits, **workers.handlers()}
 
     with steward(make=handlers) as client:
@@ -132,6 +138,43 @@ def test_nothing_is_left_of_workers_that_came_and_went() -> None:
         assert left == []
         assert len(os.listdir(f"/proc/{client.pid}/fd")) < 20
         worker.close()
+
+
+def test_a_look_up_does_not_wait_for_a_worker_that_starts() -> None:
+    """Which may take as long as it likes: here it never gets as far as to say anything."""
+    with keeper("stuck") as client, connected() as (connection, _):
+        worker = Worker(client, "echo")
+        starting = threading.Thread(target=fails_to_start, args=(worker,))
+        starting.start()
+        children = Path(f"/proc/{client.pid}/task/{client.pid}/children").parents[1]
+        wait_for(lambda: any(each.read_text() for each in children.glob("*/children")))
+        for _ in range(50):
+            assert client.identify(ME, connection).pid == os.getpid()
+        assert starting.is_alive()
+        (stuck,) = [pid for each in children.glob("*/children") for pid in each.read_text().split()]
+        os.kill(int(stuck), signal.SIGKILL)
+        starting.join()
+
+
+def fails_to_start(worker: Worker) -> None:
+    with pytest.raises(StoreFailed, match=r"did not start: it died of SIGKILL"):
+        worker.start()
+
+
+def test_it_is_told_how_well_a_worker_would_be_kept_in() -> None:
+    with keeper() as client:
+        assert client.isolation() == client.isolation()
+        worker = Worker(client, "echo")
+        worker.start()
+        assert client.isolation() == str(worker.isolation)
+        worker.close()
+
+
+def test_without_a_steward_nobody_knows_how_well_that_would_be() -> None:
+    with steward() as client:
+        os.kill(client.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, client.pid, os.WEXITED | os.WNOWAIT)
+        assert client.isolation().startswith("unknown (")
 
 
 def test_a_provider_must_be_an_allowed_one(tmp_path: Path) -> None:

@@ -66,6 +66,18 @@ def sandbox_is_closed(patient: Patient) -> Iterator[Finding]:
     for part, why in missing:
         what = f"The daemon runs without this protection: {part}."
         yield Finding(WARNING, "sandbox", what, f"Without it {why}; the kernel has it not.")
+    isolation = patient.status.get("isolation", "full")
+    if not isolation.startswith("full"):
+        yield Finding(
+            WARNING,
+            "isolation",
+            f"Vendors' modules are kept in less well than they could be: {isolation}.",
+            "One that was taken over could connect to sockets and signal programs of this user; "
+            "a crash is still its own.",
+            "Let keyholm make user namespaces: `sysctl user.max_user_namespaces "
+            "kernel.unprivileged_userns_clone kernel.apparmor_restrict_unprivileged_userns` "
+            "shows what forbids them.",
+        )
     if not patient.status["memory_locked"]:
         yield Finding(
             WARNING,

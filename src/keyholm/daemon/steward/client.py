@@ -192,6 +192,13 @@ class StewardClient:
         """See `Starter`."""
         self._quick(messages.EndWorker(pid), messages.Done)
 
+    def isolation(self) -> str:
+        """How well a worker can be closed in here, for people to read."""
+        try:
+            return str(self._quick(messages.TryWorker(), messages.Tried).isolation)
+        except errors.KeyholmError as error:
+            return f"unknown ({error.what})"
+
     def _came(self, worker: Started) -> None:
         self._workers |= {worker.pid: worker, worker.inner: worker}
         if worker.isolation.forks:

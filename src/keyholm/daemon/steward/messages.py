@@ -141,6 +141,14 @@ class EndWorker(Message, frozen=True):
     pid: int
 
 
+class TryWorker(Message, frozen=True):
+    """How well can a worker be closed in here?"""
+
+
+class Tried(Message, frozen=True):
+    isolation: Isolation
+
+
 class Reload(Message, frozen=True):
     """Read the configuration file again."""
 
@@ -171,6 +179,7 @@ _requests: Final[Decoder[Message]] = Decoder(
     | StartWorker
     | WorkerEnded
     | EndWorker
+    | TryWorker
     | Reload
 )
 _replies: Final[Decoder[Message]] = Decoder(
@@ -182,6 +191,7 @@ _replies: Final[Decoder[Message]] = Decoder(
     | ProviderAllowed
     | WorkerStarted
     | Ended
+    | Tried
     | Done
     | Failed
 )

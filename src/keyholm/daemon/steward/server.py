@@ -36,6 +36,7 @@ WITHOUT_PROGRAM: Final = (
     messages.StartWorker,
     messages.WorkerEnded,
     messages.EndWorker,
+    messages.TryWorker,
     messages.Reload,
 )
 

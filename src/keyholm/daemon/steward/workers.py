@@ -13,7 +13,7 @@ from keyholm.core.secret import Secret
 from keyholm.daemon import module_files
 from keyholm.daemon.steward import messages
 from keyholm.daemon.steward.server import Beside, Handlers
-from keyholm.worker.spec import Spec
+from keyholm.worker.spec import Isolation, Spec
 from keyholm.worker.start import DirectStarter
 
 # What a module's file and a Spec call by the same name.
@@ -21,6 +21,7 @@ SHARED: Final = tuple(
     each for each in Spec.__struct_fields__ if each in module_files.ModuleSettings.__struct_fields__
 )
 SERVICE: Final = "keyholm.stores.modules.host"
+TRIAL: Final = "keyholm.worker.trial"
 STDERR: Final = 2
 
 
@@ -46,12 +47,14 @@ class Workers:
         folders: Iterable[str] = (),
     ) -> None:
         self._starter = DirectStarter(spec_of, service, folders=folders, log=_log)
+        self._tried: Isolation | None = None  # the kernel does not change its mind
 
     def handlers(self) -> Handlers:
         return {
             messages.StartWorker: self._start,
             messages.WorkerEnded: self._ended,
             messages.EndWorker: self._end,
+            messages.TryWorker: self._try,
         }
 
     def _start(
@@ -72,6 +75,17 @@ class Workers:
     ) -> tuple[messages.Message, Beside]:
         self._starter.end_worker(request.pid)
         return messages.Done(), None
+
+    def _try(
+        self, request: messages.TryWorker, secret: Secret | None, channel: socket.socket
+    ) -> tuple[messages.Message, Beside]:
+        if self._tried is None:
+            starter = DirectStarter(lambda name, path: Spec("trial", ""), TRIAL, log=_log)
+            started = starter.start_worker("trial")
+            started.master.close()
+            starter.worker_ended(started.pid)
+            self._tried = started.isolation
+        return messages.Tried(self._tried), None
 
 
 def _log(line: str) -> None:

@@ -18,6 +18,7 @@ def status(request: Request) -> schema.Status:
         doors=facts.doors,
         trail=facts.trail,
         sandbox=facts.sandbox,
+        isolation=facts.isolation,
         memory_locked=facts.memory_locked,
         steward=facts.steward,
         prompters=facts.prompters,

@@ -260,6 +260,7 @@ class Status(Answer):
     doors: list[Door]
     trail: Trail
     sandbox: dict[str, str]
+    isolation: str  # what a vendor's module is kept in by
     memory_locked: bool
     steward: bool
     prompters: dict[str, str]  # name and why it cannot ask; empty: it can

@@ -39,6 +39,7 @@ class Facts:
     doors: list[schema.Door]
     trail: schema.Trail
     sandbox: dict[str, str]
+    isolation: str
     memory_locked: bool
     steward: bool
     prompters: dict[str, str]

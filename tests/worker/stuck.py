@@ -1,0 +1,7 @@
+"""A service that never begins."""
+
+import time
+
+
+def main() -> None:
+    time.sleep(600)
