@@ -113,6 +113,7 @@ OFFICER_PIN: Final = b"so: 87654321"
 USER_PIN: Final = b"1234"
 MESSAGE: Final = Message(b"what is signed")
 CONFIRMED: Final = Policy(confirm=Confirm(asked=True))
+AGREEING: Final[tuple[KeyType, ...]] = (OtherAlgorithm.X25519, Algorithm.ECDSA_P256)
 QUICK: Final = tuple(a for a in Algorithm if a not in (Algorithm.RSA_3072, Algorithm.RSA_4096))
 OFFERED: Final = (keys.Ed25519, keys.Ecdsa, keys.Rsa, keys.MlDsa44Ed25519)
 Ability = TypeVar("Ability")
@@ -153,6 +154,15 @@ class StoreContract(ABC):
     offered: tuple[type, ...] = OFFERED
     # Its tokens keep the attributes that they are given, and have more of their own.
     has_own_attributes = False
+
+    leaving: Sequence[KeyType] = (Algorithm.ED25519, OtherAlgorithm.ED448)  # private keys
+    odd_size = 17  # bytes of a secret that is no whole number of blocks
+    oaep: Hash = Hash.SHA256
+    bad_wrapping: tuple[type[KeyholmError], ...] = (DataInvalid,)
+
+    def told_of(self, key: Key) -> Attributes:
+        """What must be said of a private key that is unwrapped."""
+        return {}
 
     def works(self, mechanism: Mechanism) -> bool:
         """Whether keys sign by it at all."""
@@ -463,15 +473,18 @@ class StoreContract(ABC):
         with self.token(Derives) as token:
             if not has(token, Generates):
                 return
-            one, other = (token.generate(new_key(OtherAlgorithm.X25519), OPEN) for _ in range(2))
+            kind = next(each for each in AGREEING if each in self.kinds)
+            one, other = (token.generate(new_key(kind), OPEN) for _ in range(2))
             new = NewObject(Kind.SECRET, {CKA.LABEL: b"agreed"}, type=AES_256, exportable=True)
             agreed = [
-                token.derive(mine, Ecdh(theirs.spki[-32:]), new, CONFIRMED)
+                token.derive(mine, Ecdh(public_value(theirs)), new, CONFIRMED)
                 for mine, theirs in ((one, other), (other, one))
             ]
             assert [key.label for key in agreed] == ["agreed", "agreed"]
             assert all(token.policy_of(key) == CONFIRMED for key in agreed)
             assert value(token, agreed[0]) == value(token, agreed[1])
+            if OtherAlgorithm.ML_KEM_768 not in self.kinds:
+                return
             pair = token.generate(new_key(OtherAlgorithm.ML_KEM_768), OPEN)
             ciphertext, sent = token.encapsulate(pair, MlKem(), new, OPEN)
             received = token.decapsulate(pair, MlKem(), ciphertext, new, OPEN)
@@ -483,20 +496,21 @@ class StoreContract(ABC):
                 return
             by = token.generate(new_key(AES_256), OPEN)
             rsa = token.generate(new_key(RsaKey(2048)), OPEN)
-            padded, oaep = AesKeyWrap(padded=True), RsaOaep(Hash.SHA256, Hash.SHA256)
+            padded, oaep = AesKeyWrap(padded=True), RsaOaep(self.oaep, self.oaep)
             for wanted, wrapping, mechanism in (
-                (Algorithm.ED25519, by, padded),
-                (OtherAlgorithm.ED448, by, padded),
-                (SecretKey(SecretType.GENERIC, 17), by, padded),
+                *((private, by, padded) for private in self.leaving),
+                (SecretKey(SecretType.GENERIC, self.odd_size), by, padded),
                 (SecretKey(SecretType.AES, 16), rsa, oaep),
             ):
                 key = token.generate(replace(new_key(wanted), exportable=True), OPEN)
                 wrapped = token.wrap(wrapping, key, mechanism)
-                new = NewObject(key.kind, {}, type=key.secret, exportable=True, session=True)
+                new = NewObject(
+                    key.kind, self.told_of(key), type=key.secret, exportable=True, session=True
+                )
                 back = token.unwrap(wrapping, mechanism, wrapped, new, OPEN)
                 assert value(token, back) == value(token, key)
                 assert (back.kind, back.origin) == (key.kind, Origin.IMPORTED)
-                with refused(DataInvalid):
+                with refused(*self.bad_wrapping):
                     bad = bytes((wrapped[0] ^ 1,)) + wrapped[1:]
                     token.unwrap(wrapping, mechanism, bad, new, OPEN)
             with refused(NotExportable):
@@ -991,6 +1005,11 @@ def verify(token: Operates, key: Key, mechanism: Mechanism, signature: bytes) ->
 def crypt(token: Operates, key: Key, verb: Verb, mechanism: Mechanism, data: bytes) -> bytes:
     running = token.begin_use(key, verb, mechanism)
     return running.update(data) + running.finish()
+
+
+def public_value(key: Key) -> bytes:
+    """As ECDH takes it."""
+    return key.ssh.point if isinstance(key.ssh, keys.Ecdsa) else key.spki[-32:]
 
 
 def value(token: HoldsObjects, key: Key) -> bytes:

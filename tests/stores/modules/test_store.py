@@ -14,10 +14,12 @@ from cryptography.hazmat.primitives.serialization import (
 from tests.stores.modules.certificates import NAME, certificate_of
 from tests.stores.modules.softhsm import SoftHsm, library
 
+from keyholm.core.errors import DataInvalid, KeyholmError, StoreFailed
 from keyholm.core.mechanisms import Hash, Mechanism, RsaPss
 from keyholm.core.model import (
     Algorithm,
     Attributes,
+    Key,
     KeyType,
     Kind,
     NewObject,
@@ -80,6 +82,17 @@ class TestModulesStore(StoreContract):
     )
     offered: tuple[type, ...] = (keys.Ed25519, keys.Ecdsa, keys.Rsa)
     has_own_attributes = True
+    leaving: Sequence[KeyType] = (Algorithm.ECDSA_P256, Algorithm.RSA_2048)
+    odd_size = 24  # SoftHSM2 keeps the padding of what it unwraps
+    oaep = Hash.SHA1
+    # SoftHSM2 has no word for what it cannot unwrap (its issue 689).
+    bad_wrapping: tuple[type[KeyholmError], ...] = (DataInvalid, StoreFailed)
+
+    def told_of(self, key: Key) -> Attributes:
+        """A token wants to know the type before it looks inside."""
+        if key.kind is not Kind.PRIVATE:
+            return {}
+        return {CKA.KEY_TYPE: key.attributes[CKA.KEY_TYPE]}
 
     def works(self, mechanism: Mechanism) -> bool:
         """SoftHSM2 takes PSS with the same hash twice only, and knows no SHA-3."""

@@ -2,6 +2,7 @@
 
 from functools import cache
 
+from keyholm.stores.modules.deriving import WithDerivation
 from keyholm.stores.modules.identity import Facts, Identity
 from keyholm.stores.modules.logins import WithPad, WithPin
 from keyholm.stores.modules.making import WithGeneration, WithImports
@@ -26,7 +27,7 @@ def _parts(facts: Facts) -> tuple[Part, ...]:
     if facts.wants_login:
         parts.append(WithPad if facts.has_pad else WithPin)
     if not facts.has(CKF.WRITE_PROTECTED):
-        parts += (WithGeneration, WithImports)
+        parts += (WithGeneration, WithImports, WithDerivation)
     return (*parts, WithUses)
 
 

@@ -40,7 +40,7 @@ from keyholm.cryptoki import forms
 from keyholm.cryptoki.forms import Form
 from keyholm.cryptoki.private_keys import parts_of, pkcs8_of
 from keyholm.cryptoki.secrets import MAKES
-from keyholm.stores.modules import contents, reading, templates
+from keyholm.stores.modules import contents, public, reading, templates
 from keyholm.stores.modules.contents import STORE, Entry, Known, Whose
 from keyholm.stores.modules.errors import Answered
 from keyholm.stores.modules.line import Line
@@ -255,7 +255,7 @@ class WithObjects(ModuleToken, HoldsObjects, Destroys):
         held = self.entry(key).key
         if held is None or not held.exportable:
             raise NotExportable(f"{key.label!r} was made so that it does not leave {self.label}.")
-        form = forms.form_of(held)
+        form = public.form_by_attributes(held.attributes) if held.kind is Kind.PRIVATE else None
         types = (CKA.VALUE,) if form is None else (*form.secret, *_PUBLIC_PARTS)
 
         def act(line: Line, session: int) -> dict[int, Any]:
@@ -265,7 +265,7 @@ class WithObjects(ModuleToken, HoldsObjects, Destroys):
         told = self.use(act)
         if form is None:
             value = told.get(CKA.VALUE)
-            if not isinstance(value, bytes):
+            if not isinstance(value, bytes) or held.kind is Kind.PRIVATE:
                 raise _sensitive(self.label, key)
             return Secret.of(value)
         try:

@@ -146,6 +146,17 @@ def _lattice(key_type: int, told: Attributes) -> bytes:
     return forms.spki(form, value) if form is not None and len(value) == form.size else b""
 
 
+def form_by_attributes(told: Attributes) -> Form | None:
+    """Of a private key, whether or not it tells its public half."""
+    key_type, curve = told.get(CKA.KEY_TYPE), told.get(CKA.EC_PARAMS)
+    if key_type == CKK.RSA:
+        return forms.RSA
+    if isinstance(key_type, int) and isinstance(curve, bytes):
+        return form_of_curve(key_type, curve)
+    spki = _whole(told)
+    return forms.form_of_spki(spki) if spki else None
+
+
 # --- as the core and SSH name it -----------------------------------------------------
 
 

@@ -173,6 +173,26 @@ def secret_of(new: NewObject, value: Any, kind: SecretType) -> Template:
     )
 
 
+def made_of(new: NewObject, *, sized: bool) -> Template:
+    """Of a key that is derived or unwrapped. `sized`: its length is not what is in the wrapping."""
+    own: dict[int, Value] = {CKA.CLASS: _CLASSES[new.kind]}
+    uses: dict[int, Value] = {}
+    if new.type is not None:
+        own[CKA.KEY_TYPE] = PLAIN[new.type.type]
+        if sized and new.type.size and new.type.type is not SecretType.DES3:
+            own[CKA.VALUE_LEN] = new.type.size
+        uses = _uses(_SECRET_USES[new.type.type], new.attributes)
+    return _template(
+        {
+            **own,
+            **_of_all(new.attributes, new.session, private=True),
+            **uses,
+            **_protection(new.attributes, new.exportable),
+            **_given(new.attributes),
+        }
+    )
+
+
 # --- parts ---------------------------------------------------------------------------
 
 
