@@ -9,7 +9,6 @@ import os
 import struct
 from collections.abc import Iterable
 from enum import IntFlag
-from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
@@ -63,7 +62,7 @@ _libc.syscall.restype = ctypes.c_long
 
 
 class Rule(Struct, frozen=True):
-    path: Path
+    path: "str | os.PathLike[str]"
     access: Access
 
 
@@ -115,7 +114,7 @@ def _add(ruleset: int, rule: Rule, access: Access) -> None:
         return
     try:
         allowed = rule.access & access
-        if not rule.path.is_dir():
+        if not os.path.isdir(rule.path):
             allowed &= OF_FILES
         _call(ADD_RULE, ruleset, RULE_PATH_BENEATH, struct.pack("=Qi", allowed, handle), 0)
     finally:

@@ -8,4 +8,6 @@ import sys
 from importlib import import_module
 
 sys.path += sys.argv[3:]
+# msgspec takes it where it is there, and `typing` has all that we want of it: 13 ms.
+sys.modules["typing_extensions"] = None  # type: ignore[assignment]
 import_module(sys.argv[1]).main()

@@ -5,7 +5,6 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from keyholm.sandbox import landlock, limits, namespaces, process, seccomp, view
@@ -130,14 +129,14 @@ def _families(spec: Spec) -> set[int]:
 
 def _rules(shown: Iterable[Shown], spec: Spec, *, inside: bool) -> Iterator[Rule]:
     for each in shown:
-        yield Rule(Path(each.path), RIGHTS[each.may])
+        yield Rule(each.path, RIGHTS[each.may])
     for path in view.PARTS:
-        yield Rule(Path(path), READ)
+        yield Rule(path, READ)
     for path in view.DEVICES:
-        yield Rule(Path(path), DEVICE)
+        yield Rule(path, DEVICE)
     # In a view of its own all of /proc is of its own processes, and /tmp its own too.
-    yield Rule(Path("/proc" if inside else "/proc/self"), READ)
+    yield Rule("/proc" if inside else "/proc/self", READ)
     if inside:
-        yield Rule(Path(view.SCRATCH), WRITE)
+        yield Rule(view.SCRATCH, WRITE)
     if inside or spec.ipc:
-        yield Rule(Path(view.SHARED_MEMORY), WRITE)
+        yield Rule(view.SHARED_MEMORY, WRITE)

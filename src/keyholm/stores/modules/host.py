@@ -5,7 +5,6 @@ python -I -S boot.py keyholm.stores.modules.host NAME FOLDER...
 
 import os
 import socket
-from pathlib import Path
 from typing import NoReturn
 
 from keyholm.stores.modules import answering
@@ -29,7 +28,7 @@ class ModuleService:
     def load(self, spec: Spec) -> bytes:
         os.environ.update(spec.env)  # what the library reads with getenv()
         try:
-            library = Library.load(Path(spec.library))
+            library = Library.load(spec.library)
             library.initialize(spec.init_args)
             info = module_info(library)
             library.forms = forms_of(info.manufacturer)

@@ -1,6 +1,6 @@
 """A module in this process: loaded, its functions found, started.
 
-    library = Library.load(Path("/usr/lib/softhsm/libsofthsm2.so"))
+    library = Library.load("/usr/lib/softhsm/libsofthsm2.so")
     library.initialize("configdir='sql:...'")     what NSS wants as pReserved
     library.functions["SignInit"](session, mechanism, key)
 
@@ -10,7 +10,6 @@ Each failure is a `LoadFailed` that says at which step.
 import ctypes
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from threading import Lock
 from typing import Any, Final, NamedTuple
 
@@ -50,7 +49,7 @@ class Interface(NamedTuple):
 
 
 class Library:
-    def __init__(self, path: Path, interface: Interface) -> None:
+    def __init__(self, path: "str | os.PathLike[str]", interface: Interface) -> None:
         self.path = path
         self.version = interface.version
         self.functions: dict[str, Function] = dict(_functions(interface))
@@ -59,7 +58,7 @@ class Library:
         self.forms: dict[int, Form] = FORMS
 
     @classmethod
-    def load(cls, path: Path) -> "Library":
+    def load(cls, path: "str | os.PathLike[str]") -> "Library":
         try:
             loaded = ctypes.CDLL(str(path), mode=os.RTLD_NOW | os.RTLD_LOCAL)
         except OSError as error:

@@ -5,8 +5,9 @@ lengths; with room, their values. Each round makes room for what the one before 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from keyholm.stores.modules.binding.asking import (
     FUNCTION,
@@ -27,8 +28,7 @@ from keyholm.wire.pkcs11.templates import OWN_DEPTH
 _LARGEST_TYPE: Final = 0xFFFFFFFF  # that crosses
 
 
-@dataclass(slots=True)
-class _Row:
+class _Row(Struct):
     type: int = 0
     length: int = 0
     address: int = 0

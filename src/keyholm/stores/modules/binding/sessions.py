@@ -1,15 +1,15 @@
 """What is remembered of a module's sessions: it is asked for with later calls."""
 
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from keyholm.stores.modules.binding.memory import Memory
 
 MOST: Final = 65536
 
 
-@dataclass(slots=True)
-class Session:
+class Session(Struct):
     slot: int | None = None
     # The mechanism of each message init, which says what the parameter of a message is.
     mechanisms: dict[str, int] = field(default_factory=dict)
