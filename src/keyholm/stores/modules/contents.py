@@ -31,6 +31,7 @@ from keyholm.cryptoki import forms
 from keyholm.cryptoki.secrets import TYPES
 from keyholm.stores.modules import public
 from keyholm.stores.modules.reading import Seen
+from keyholm.stores.modules.ways import Shape
 from keyholm.wire.pkcs11.constants import CK, CKA, CKO
 from keyholm.wire.ssh import keys
 
@@ -56,6 +57,7 @@ class Entry:
     always_authenticate: bool = False
     private: bool = False
     proven: bool = True  # the public half is told by the key itself, or a signature showed it
+    shape: Shape | None = None  # once somebody wanted to know
     policy: Policy = OPEN  # of a key that a session made; all others have theirs elsewhere
 
     @property

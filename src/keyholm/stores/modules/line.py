@@ -19,7 +19,7 @@ from keyholm.wire.pkcs11.messages import Refusal
 from keyholm.worker.proxy import Channel, WorkerFailed
 
 CALLS: Final[dict[str, Call]] = {call.name: call for call in OURS.values()}
-ROOM: Final = 1 << 20  # bytes that a result may have
+ROOM: Final = 1 << 16  # bytes that a result may have, or be longer than what it is made of
 COUNT: Final = 1 << 16  # of slots, mechanisms or objects in one answer
 
 

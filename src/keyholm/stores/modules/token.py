@@ -38,7 +38,7 @@ from keyholm.stores.modules.contents import STORE, Entry, Known, Whose
 from keyholm.stores.modules.errors import Answered
 from keyholm.stores.modules.human import Human
 from keyholm.stores.modules.identity import Facts, Identity
-from keyholm.stores.modules.line import COUNT, ROOM, Line
+from keyholm.stores.modules.line import COUNT, Line
 from keyholm.stores.modules.setup import Setup
 from keyholm.stores.software import material
 from keyholm.stores.software.verifying import verifier
@@ -75,6 +75,7 @@ class ModuleToken(Signs, Describes, PassesThrough):
         self.around = around
         self.access = Access(identity, facts, around.lines, self._opened, around.look)
         self._mechanisms: dict[int, MechanismInfo] = {}
+        self._listed: dict[int, frozenset[int]] = {}  # what is for one use, by its flag
         self._entries: dict[str, Entry] = {}
         self._session: dict[str, Entry] = {}
         self._keys: tuple[Key, ...] = ()
@@ -136,7 +137,7 @@ class ModuleToken(Signs, Describes, PassesThrough):
                 found[ckm] = MechanismInfo(*line.call("GetMechanismInfo", self.access.slot, ckm))
             except Answered:
                 continue
-        self._mechanisms = found
+        self._mechanisms, self._listed = found, {}
 
     def _list(self, line: Line, session: int) -> None:
         own = self._of_sessions()
@@ -260,7 +261,9 @@ class ModuleToken(Signs, Describes, PassesThrough):
     def sign(self, key: Key, mechanism: Mechanism, data: Input) -> bytes:
         entry = self.entry(key)
         self.check_open(entry)
-        shape = ways.shape_of(key, entry.key_type)
+        shape = entry.shape
+        if shape is None:
+            shape = entry.shape = ways.shape_of(key, entry.key_type)
         allowed = key.attributes.get(CKA.ALLOWED_MECHANISMS)
         way = ways.way(
             shape,
@@ -300,7 +303,8 @@ class ModuleToken(Signs, Describes, PassesThrough):
     def _sign_once(self, key: Key, way: ways.Way) -> bytes:
         def act(line: Line, session: int) -> bytes:
             handle = self.handle(line, session, key)
-            return result(line.call("SignOnce", session, way.mechanism, handle, way.data, ROOM))
+            by, data, room = way
+            return result(line.call("SignOnce", session, by, handle, data, room))
 
         return self.use(act)
 
@@ -311,7 +315,7 @@ class ModuleToken(Signs, Describes, PassesThrough):
             handle = self.handle(line, session, key)
             line.call("SignInit", session, way.mechanism, handle)
             self.log_in_for_one_use(line, session)
-            return result(line.call("Sign", session, way.data, ROOM))
+            return result(line.call("Sign", session, way.data, way.room))
 
         return self.use_with_pin(key, act)
 
@@ -337,7 +341,11 @@ class ModuleToken(Signs, Describes, PassesThrough):
 
     def listed(self, flag: int) -> Collection[int]:
         """The mechanisms that are for this use; empty where the module lists none."""
-        return {ckm for ckm, info in self._mechanisms.items() if info.flags & flag}
+        found = self._listed.get(flag)
+        if found is None:
+            found = frozenset(ckm for ckm, info in self._mechanisms.items() if info.flags & flag)
+            self._listed[flag] = found
+        return found
 
     # --- as it is ----------------------------------------------------------------------
 

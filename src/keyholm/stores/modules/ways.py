@@ -27,6 +27,7 @@ from keyholm.core.model import Key
 from keyholm.cryptoki import forms
 from keyholm.cryptoki.outward import digest_info, outward
 from keyholm.cryptoki.parameters import HASH_SIZES
+from keyholm.stores.modules.line import ROOM
 from keyholm.stores.software.hashing import HASHES
 from keyholm.wire.pkcs11 import mechanisms as wire
 from keyholm.wire.pkcs11.constants import CKA, CKK
@@ -49,6 +50,7 @@ class Shape(NamedTuple):
 class Way(NamedTuple):
     mechanism: wire.Mechanism
     data: bytes
+    room: int  # bytes, for the signature: some modules want more than it has
 
 
 def shape_of(key: Key, key_type: int) -> Shape:
@@ -85,7 +87,7 @@ def way(
     for named, payload in _ways(shape, mechanism, data):
         said = _said(named)
         if (not listed or said.type in listed) and (not allowed or said.type in allowed):
-            return Way(said, payload)
+            return Way(said, payload, 2 * shape.signature or ROOM)
     raise MechanismUnsupported(
         f"The key's token does not sign by {spelling(mechanism)}.",
         remedy="Use another mechanism, or another token.",
