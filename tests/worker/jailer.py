@@ -60,6 +60,9 @@ def main() -> None:
             "KEEPER": os.getpid(),
             "PARENT": os.getppid(),
         }
+        left_open = os.open("/etc/passwd", os.O_RDONLY)
+        os.set_inheritable(left_open, True)
+        stack.callback(os.close, left_open)
         starter = DirectStarter(
             lambda name, path: Spec(name, path, **options["spec"]),
             "tests.worker.prisoner",

@@ -176,6 +176,7 @@ WAYS: dict[str, Callable[..., object]] = {
     "time": lambda: time.localtime().tm_year,
     "load": lambda path: ctypes.CDLL(path)._name,
     "environment": lambda name: os.environ[name],
+    "open files": lambda: sorted(os.listdir("/proc/self/fd"), key=int),
     "processes": lambda: [name for name in os.listdir("/proc") if name.isdigit()],
     "kill": lambda pid: os.kill(pid, 0),
     "look at": lambda pid: os.readlink(f"/proc/{pid}/exe"),

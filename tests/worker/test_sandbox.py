@@ -210,6 +210,14 @@ def test_it_has_no_capability_and_gets_none(jail: Jail) -> None:
     assert facts["Seccomp"] == "2"
 
 
+def test_it_inherits_nothing_but_its_sockets(jail: Jail) -> None:
+    """Three standard files, the master, one channel, and the folder that is listed."""
+    assert jail.tries({"files": ["open files"]})["files"] in (
+        "ok ['0', '1', '2', '3', '4', '5']",
+        "ENOENT",  # a container without /proc
+    )
+
+
 def system_calls() -> dict[str, list[Any]]:
     from tests.worker.prisoner import NUMBERS
 

@@ -42,6 +42,8 @@ class Service(Protocol):
 
 def run(service: Service) -> NoReturn:
     """Be a worker until the master is closed."""
+    # What else was left open in whoever started us is none of the library's business.
+    os.closerange(MASTER + 1, os.sysconf("SC_OPEN_MAX"))
     with socket.socket(fileno=MASTER) as master:
         spec = decode(master.recv(MOST_PACKET), Spec)
         master.send(encode(confine(spec)))

@@ -92,7 +92,7 @@ class Worker:
         self._start_seconds, self._idle_seconds = start_seconds, idle_seconds
         self._rest = Rest(clock)
         self._running: _Running | None = None
-        self._closed = False
+        self._closed = threading.Event()
         self._lock = threading.Lock()
 
     @property
@@ -135,7 +135,7 @@ class Worker:
 
     def close(self) -> None:
         """End it for good."""
-        self._closed = True
+        self._closed.set()
         self.end()
 
     def _started(self) -> "_Running":
@@ -143,12 +143,16 @@ class Worker:
         if running is not None and running.fate is None:
             return running
         with self._lock:
-            if self._closed:
+            if self._closed.is_set():
                 raise WorkerDied(f"{self.name} was closed.", "")
             if self._running is None or self._running.fate is not None:
                 self._rest.check(self.name)
                 self._running = self._begin()
-            return self._running
+            running = self._running
+        if self._closed.is_set():  # meanwhile
+            self.end()
+            raise WorkerDied(f"{self.name} was closed.", "")
+        return running
 
     def _begin(self) -> "_Running":
         try:

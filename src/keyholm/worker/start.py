@@ -180,12 +180,14 @@ class _Child:
         self.pid, self._stderr = started
         self.status: int | None = None
         self._tail = tail
+        self._unwanted = False  # it is ended by us
         self._gone = threading.Event()
         self._lock = threading.Lock()  # its pid is its own until it was waited for
         self._handle = os.pidfd_open(self.pid)
         threading.Thread(target=self._watch, name=f"worker {self.pid}", daemon=True).start()
 
     def end(self) -> None:
+        self._unwanted = True
         with self._lock:
             if self.status is None:
                 self._kill()
@@ -206,10 +208,12 @@ class _Child:
             for _ in range(LAST_PIECES):
                 if not self._read():
                     break
-        self._tail.close()
         with self._lock:
             self._kill()
             _, self.status = os.waitpid(self.pid, 0)
+        if os.WIFSIGNALED(self.status) and not self._unwanted:
+            self._tail.say(f"the worker {how(self.status)}")
+        self._tail.close()
         os.close(self._stderr)
         os.close(self._handle)
         self._gone.set()

@@ -36,7 +36,7 @@ class Tail:
             return
         text = self._begun + data
         while self._room and (end := text.find(b"\n")) >= 0:
-            self._say(text[:end])
+            self._tell(text[:end])
             text = text[end + 1 :]
         if self._room:
             self._begun = text[-LONGEST:]
@@ -46,9 +46,13 @@ class Tail:
     def close(self) -> None:
         """There is no more to come."""
         if self._begun and self._room:
-            self._say(self._begun)
+            self._tell(self._begun)
         self._begun = b""
         self._begin_again()
+
+    def say(self, sentence: str) -> None:
+        """Of the worker, and not by it."""
+        self._log(sentence)
 
     def lines(self) -> tuple[str, ...]:
         kept = [printable(line) for line in self._kept.split(b"\n")]
@@ -59,7 +63,7 @@ class Tail:
             self._log(f"... and {self._left_out} bytes more")
         self._since, self._room, self._left_out = self._clock(), LOGGED, 0
 
-    def _say(self, line: bytes) -> None:
+    def _tell(self, line: bytes) -> None:
         if text := printable(line):
             self._log(text)
             self._room -= 1
