@@ -293,6 +293,7 @@ def _digests() -> Iterable[Row]:
     for ckm, hashed in DIGESTS.items():
         name = str(hashed).replace("-", "_") if hashed.startswith("sha3") else str(hashed)
         yield Row(ckm, CKF.DIGEST, _NO_KEY, _NOTHING, _message, digest=name)
+    yield Row(CKM.MD5, CKF.DIGEST, _NO_KEY, _NOTHING, _message, legacy=True, digest="md5")
 
 
 ROWS: Final[dict[int, Row]] = {

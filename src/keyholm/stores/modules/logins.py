@@ -54,8 +54,6 @@ class Offered(threading.local):
 class WithPin(ModuleToken, HasPins, Unlocks):
     """A token that wants a PIN, and gets it from a program or from keyholm."""
 
-    legacy = True  # it keeps all that it has
-
     _known: Verifier | None = None
     _kept: Secret | None = None
     clock: Callable[[], float] = staticmethod(time.monotonic)

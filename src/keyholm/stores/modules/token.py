@@ -64,6 +64,7 @@ class ModuleToken(Signs, Describes, PassesThrough):
     """`owner` and `accepted_uids`: the module is the daemon's user's."""
 
     store = STORE
+    legacy = True  # it keeps what only old programs want, if it has it
 
     def __init__(
         self, name: str, identity: Identity, facts: Facts, owner: int, around: Surroundings

@@ -6,7 +6,8 @@ from typing import Final
 from keyholm.core.errors import LimitExceeded
 from keyholm.cryptoki import mechanisms
 from keyholm.cryptoki.wrong import Wrong
-from keyholm.doors.pkcs11.client import Client, key_of
+from keyholm.doors.pkcs11.application import Session
+from keyholm.doors.pkcs11.client import Client, is_legacy, key_of
 from keyholm.doors.pkcs11.objects import SECRET
 from keyholm.doors.pkcs11.running import Hasher, fits, refuse_parts
 from keyholm.wire.pkcs11.constants import CKA, CKF, CKO, CKR
@@ -16,8 +17,9 @@ from keyholm.wire.pkcs11.values import NULL
 MOST_RANDOM: Final = 1 << 20
 
 
-def _hasher(mechanism: Mechanism) -> Hasher:
-    return mechanisms.hasher(mechanisms.chosen(mechanism, CKF.DIGEST))
+def _hasher(session: Session, mechanism: Mechanism) -> Hasher:
+    legacy = is_legacy(session.token)
+    return mechanisms.hasher(mechanisms.chosen(mechanism, CKF.DIGEST, legacy=legacy))
 
 
 def digest_init(client: Client, handle: int, mechanism: Mechanism) -> None:
@@ -26,12 +28,12 @@ def digest_init(client: Client, handle: int, mechanism: Mechanism) -> None:
         if mechanism == NO_MECHANISM:
             session.digesting = None
             return
-        session.start_digest(_hasher(mechanism))
+        session.start_digest(_hasher(session, mechanism))
 
 
 def begin(client: Client, handle: int, mechanism: Mechanism) -> tuple[object, ...]:
-    hasher = _hasher(mechanism)
     session = client.session(handle)
+    hasher = _hasher(session, mechanism)
     with session.lock:
         session.start_digest(hasher)
     return hasher.digest_size, 1
@@ -40,8 +42,7 @@ def begin(client: Client, handle: int, mechanism: Mechanism) -> tuple[object, ..
 def digest_once(
     client: Client, handle: int, mechanism: Mechanism, data: bytes | None, room: int
 ) -> tuple[object, ...]:
-    client.session(handle)
-    hasher = _hasher(mechanism)
+    hasher = _hasher(client.session(handle), mechanism)
     if not fits(hasher.digest_size, room):
         return (hasher.digest_size,)
     hasher.update(data or b"")
