@@ -160,6 +160,7 @@ def fork() -> None:
 WAYS: dict[str, Callable[..., object]] = {
     "read": read,
     "write": write,
+    "open": lambda path: os.close(os.open(path, os.O_WRONLY)),  # and harm nothing
     "list": os.listdir,
     "stat": lambda path: os.stat(path).st_size,
     "owner": lambda path: (os.stat(path).st_uid, os.stat(path).st_gid),

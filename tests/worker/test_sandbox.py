@@ -137,7 +137,7 @@ def forbidden(folder: Path) -> dict[str, list[Any]]:
         "write its library": ["write", str(folder / "library.so")],
         "write elsewhere": ["write", str(folder / "elsewhere")],
         "write to the system": ["write", "/usr/lib/x"],
-        "write to its own code": ["write", str(ROOT / "src/keyholm/worker/host.py")],
+        "write to its own code": ["open", str(ROOT / "src/keyholm/worker/host.py")],
         "read shadow": ["read", "/etc/shadow"],
         "read a disk": ["list", "/dev/mapper"],
         "bind a port": ["bind tcp"],

@@ -35,6 +35,13 @@ def test_of_many_lines_a_few_are_logged_and_the_last_are_kept() -> None:
     assert log.lines[LOGGED:] == [f"... and {left_out} bytes more", "again"]
 
 
+def test_what_is_kept_does_not_grow() -> None:
+    log = Log()
+    for _ in range(100):
+        log.tail.take(b"x" * 1000)
+    assert len(log.tail._kept) == KEPT
+
+
 def test_what_is_no_text_does_no_harm() -> None:
     log = Log()
     log.tail.take(b"\x1b[31mred\0\xff\r\n")
