@@ -33,6 +33,10 @@ class Echo:
                 channel.sendall(b"\xff" * 20)
             frames.send(channel, answer(frame))
 
+    def end(self) -> None:
+        print("goodbye", file=sys.stderr, flush=True)
+        time.sleep(600)
+
 
 def answer(frame: bytes) -> bytes:
     word, _, rest = frame.partition(b" ")

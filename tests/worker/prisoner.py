@@ -177,6 +177,7 @@ WAYS: dict[str, Callable[..., object]] = {
     "time": lambda: time.localtime().tm_year,
     "load": lambda path: ctypes.CDLL(path)._name,
     "environment": lambda name: os.environ[name],
+    "number": os.getpid,
     "open files": lambda: sorted(os.listdir("/proc/self/fd"), key=int),
     "processes": lambda: [name for name in os.listdir("/proc") if name.isdigit()],
     "kill": lambda pid: os.kill(pid, 0),
@@ -217,6 +218,9 @@ class Prisoner:
     def serve(self, channel: socket.socket) -> None:
         while True:
             frames.send(channel, attempt(*json.loads(frames.receive(channel))).encode())
+
+    def end(self) -> None:
+        pass
 
 
 def main() -> NoReturn:

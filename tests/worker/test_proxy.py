@@ -37,11 +37,14 @@ def close(channel: Channel, order: bytes = b"") -> Any:
 def make() -> Iterator[Make]:
     workers: list[Worker] = []
 
-    def make(init_args: str = "", **options: Any) -> Worker:
+    def make(
+        init_args: str = "", log: Callable[[str], None] = lambda line: None, **options: Any
+    ) -> Worker:
         starter = DirectStarter(
             lambda name, path: Spec(name, path, init_args=init_args),
             "tests.worker.echo",
             folders=[ROOT],
+            log=log,
         )
         workers.append(Worker(starter, "echo", **options))
         return workers[-1]
@@ -228,6 +231,14 @@ def test_one_that_is_closed_ends_and_stays_away(make: Make) -> None:
     assert not Path(f"/proc/{pid}").exists()
     with pytest.raises(WorkerDied, match="was closed"):
         worker.channel()
+
+
+def test_one_that_is_closed_may_say_goodbye_but_not_stay(make: Make) -> None:
+    said: list[str] = []
+    worker = make(log=said.append)
+    worker.start()
+    worker.close()
+    assert said == ["echo: goodbye"]
 
 
 def test_an_answer_that_is_none_ends_it(make: Make) -> None:

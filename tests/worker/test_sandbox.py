@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 NOBODY = 65534
 LOCK = "/var/lock"
+OWN = f"/tmp/kh-sandbox-{os.getpid()}"
 REFUSED = {"EPERM", "EACCES", "ENOENT", "EROFS", "ECONNREFUSED", "ENETUNREACH", "ENOSYS", "ESRCH"}
 
 
@@ -161,13 +162,13 @@ def forbidden(folder: Path) -> dict[str, list[Any]]:
 def test_what_a_library_needs_works(jail: Jail) -> None:
     attempts = needed(jail.folder)
     attempts["signal itself"] = ["kill", 2]
-    attempts["use its own /tmp"] = ["write", "/tmp/x"]
+    attempts["use its own /tmp"] = ["write", OWN]
     attempts["share memory with itself"] = ["write", "/dev/shm/x"]
     answers = jail.tries(attempts)
     assert {name: answer for name, answer in answers.items() if not answer.startswith("ok")} == {}
     assert jail.told["isolation"] == "full"
     assert not jail.told["forks"]
-    assert not os.path.exists("/tmp/x")
+    assert not os.path.exists(OWN)
 
 
 def test_nothing_else_does(jail: Jail) -> None:
@@ -237,6 +238,10 @@ def test_what_is_declared_is_there(jail: Jail) -> None:
             "share memory": ["shmget"],
             "use a device": ["write", "/dev/tty0"],
             "read the resolver's file": ["read", "/etc/hosts"],
+            "know its number": ["number"],
+            "see others": ["processes"],
+            "look at the keeper": ["look at", "KEEPER"],
+            "signal the keeper": ["kill", "KEEPER"],
         },
         network=True,
         ipc=True,
@@ -245,6 +250,10 @@ def test_what_is_declared_is_there(jail: Jail) -> None:
     assert answers["read the resolver's file"].startswith("ok")
     assert answers["share memory"] in ("EINVAL", "ENOENT")  # asked, with arguments that are none
     assert answers["use a device"] in REFUSED
+    # Who shares memory is known by its number; what others do is still not to be seen.
+    assert answers["know its number"] == f"ok {jail.told['pid']}"
+    for name in ("see others", "look at the keeper", "signal the keeper"):
+        assert answers[name] in REFUSED
 
 
 def test_a_device_that_is_declared_can_be_used(jail: Jail) -> None:

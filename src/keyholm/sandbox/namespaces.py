@@ -34,12 +34,13 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def enter(*, network: bool, ipc: bool, build: Callable[[], None], lose: Callable[[], None]) -> str:
     """Empty in a process that is closed in; in the caller itself, why there can be none.
 
-    `network` and `ipc` stay shared. `build` makes the view, and may raise `OSError`. `lose` is
+    `network` and `ipc` stay shared; with `ipc` the numbers of processes too, since who shares
+    memory is known to the others by its number. `build` makes the view, and may raise `OSError`. `lose` is
     called in those that only wait, for what they must not hold. Call it before the first thread.
     """
-    flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWPID
+    flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWUTS
     flags |= 0 if network else CLONE_NEWNET
-    flags |= 0 if ipc else CLONE_NEWIPC
+    flags |= 0 if ipc else CLONE_NEWIPC | CLONE_NEWPID
     reading, writing = os.pipe()
     control(PR_SET_CHILD_SUBREAPER, 1)  # the first one comes back to us
     trying = os.fork()

@@ -60,11 +60,12 @@ class Shown(Struct, frozen=True):
     may: May = May.READ
 
 
-def build(shown: Iterable[Shown], *, shared_memory: bool = False) -> None:
-    """Raises `OSError`. Paths that do not exist are left out. `shared_memory`: that of the
-    system and not an empty one."""
+def build(shown: Iterable[Shown], *, shares: bool = False) -> None:
+    """Raises `OSError`. Paths that do not exist are left out. `shares`: memory and the numbers
+    of processes with the rest of the system, so /dev/shm is the system's, and there is no /proc,
+    in which all others would be seen."""
     wanted = [*shown, *(Shown(path, May.USE) for path in DEVICES)]
-    if shared_memory:
+    if shares:
         wanted.append(Shown(SHARED_MEMORY, May.WRITE))
     real = [(each, os.path.realpath(each.path)) for each in wanted if os.path.isabs(each.path)]
     named = (*PARTS, *OLD_NAMES)
@@ -76,7 +77,7 @@ def build(shown: Iterable[Shown], *, shared_memory: bool = False) -> None:
         os.symlink(target, path)
     # Before what is shown, some of which may lie in there.
     _scratch(SCRATCH)
-    if not shared_memory:
+    if not shares:
         _scratch(SHARED_MEMORY)
     tree = _Tree()
     for path in folders:
@@ -86,7 +87,8 @@ def build(shown: Iterable[Shown], *, shared_memory: bool = False) -> None:
         tree.show(source, source, each.may)
         if os.path.realpath(each.path) != source:
             tree.show(source, os.path.normpath(each.path), each.may)
-    _processes()
+    if not shares:
+        _processes()
     with suppress(OSError):
         os.symlink("/proc/self/fd", "/dev/fd")
     _leave()

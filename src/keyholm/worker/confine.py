@@ -51,7 +51,7 @@ def confine(spec: Spec) -> Isolation:
     reason = namespaces.enter(
         network=spec.network,
         ipc=spec.ipc,
-        build=partial(view.build, shown, shared_memory=spec.ipc),
+        build=partial(view.build, shown, shares=spec.ipc),
         lose=partial(os.close, MASTER),
     )
     limits.apply(
@@ -135,7 +135,7 @@ def _rules(shown: Iterable[Shown], spec: Spec, *, inside: bool) -> Iterator[Rule
     for path in view.DEVICES:
         yield Rule(path, DEVICE)
     # In a view of its own all of /proc is of its own processes, and /tmp its own too.
-    yield Rule("/proc" if inside else "/proc/self", READ)
+    yield Rule("/proc" if inside and not spec.ipc else "/proc/self", READ)
     if inside:
         yield Rule(view.SCRATCH, WRITE)
     if inside or spec.ipc:

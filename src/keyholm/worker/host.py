@@ -17,6 +17,7 @@ from keyholm.worker.frames import HungUp
 from keyholm.worker.spec import MASTER, MOST_PACKET, Loaded, Spec, decode, encode
 
 DESCRIPTOR: Final = struct.Struct("i")
+GOODBYE_SECONDS: Final = 1.0
 
 
 class LoadFailed(Exception):
@@ -39,6 +40,9 @@ class Service(Protocol):
     def serve(self, channel: socket.socket) -> None:
         """In a thread of its own, until the channel is closed. Raises `HungUp`, `Malformed`."""
 
+    def end(self) -> None:
+        """Nobody wants the library any more: it may say goodbye to others. It need not return."""
+
 
 def run(service: Service) -> NoReturn:
     """Be a worker until the master is closed."""
@@ -52,7 +56,11 @@ def run(service: Service) -> NoReturn:
             master.send(encode(loaded))
             if not loaded.step:
                 _serve(service, master)
-    # At once, and whatever threads of the library there are: nothing here is worth a wait.
+    if not loaded.step:
+        goodbye = threading.Thread(target=service.end, daemon=True)
+        goodbye.start()
+        goodbye.join(GOODBYE_SECONDS)
+    # Whatever threads of the library there are.
     os._exit(0)
 
 

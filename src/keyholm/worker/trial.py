@@ -14,6 +14,9 @@ class Trial:
     def serve(self, channel: socket.socket) -> None:
         pass
 
+    def end(self) -> None:
+        pass
+
 
 def main() -> NoReturn:
     run(Trial())

@@ -16,6 +16,9 @@ class Mirror:
     def serve(self, channel: socket) -> None:
         channel.recv(1)
 
+    def end(self) -> None:
+        pass
+
 
 def main() -> NoReturn:
     host.run(Mirror())

@@ -41,6 +41,11 @@ class ModuleService:
         if self._library is not None:
             answering.serve(self._library, channel)
 
+    def end(self) -> None:
+        """openCryptoki's daemon waits for those that do not say that they go."""
+        if self._library is not None:
+            self._library.finalize()
+
 
 def module_info(library: Library) -> ModuleInfo:
     """Raises `LoadFailed`: a module that cannot say who it is will not sign either."""
