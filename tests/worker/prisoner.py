@@ -59,6 +59,15 @@ def connect(family: int, address: Any, kind: int = socket.SOCK_STREAM) -> None:
         client.send(b"x")
 
 
+def ask(path: str) -> bytes:
+    """What a door says to us."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(10)
+        client.connect(path)
+        client.sendall(b"\0\0\0\1?")
+        return client.recv(64)
+
+
 def thread() -> str:
     told: list[str] = []
     other = threading.Thread(target=told.append, args=("hello",))
@@ -166,6 +175,7 @@ WAYS: dict[str, Callable[..., object]] = {
     "owner": lambda path: (os.stat(path).st_uid, os.stat(path).st_gid),
     "unlink": os.unlink,
     "connect": lambda path: connect(socket.AF_UNIX, path),
+    "ask": ask,
     "connect abstract": lambda name: connect(socket.AF_UNIX, f"\0{name}"),
     "send abstract": lambda name: connect(socket.AF_UNIX, f"\0{name}", socket.SOCK_DGRAM),
     "connect tcp": lambda port: connect(socket.AF_INET, ("127.0.0.1", port)),

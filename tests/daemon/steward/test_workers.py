@@ -1,7 +1,10 @@
 """Workers that a real steward starts, used from this process as from a keeper."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -175,6 +178,23 @@ def test_without_a_steward_nobody_knows_how_well_that_would_be() -> None:
         os.kill(client.pid, signal.SIGKILL)
         os.waitid(os.P_PID, client.pid, os.WEXITED | os.WNOWAIT)
         assert client.isolation().startswith("unknown (")
+
+
+def test_a_door_turns_a_worker_away(tmp_path: Path) -> None:
+    """One that could come there: in full isolation none can."""
+    script = str(Path(__file__).with_name("turned_away.py"))
+    done = subprocess.run(
+        [sys.executable, script, str(tmp_path), ROOT],
+        env={"PYTHONPATH": f"{ROOT}/src:{ROOT}", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["isolation"].startswith("crash only")
+    assert "hello" in told["ours"]
+    assert told["theirs"] in ("ok b''", "ECONNRESET", "EPIPE")
 
 
 def test_a_provider_must_be_an_allowed_one(tmp_path: Path) -> None:
