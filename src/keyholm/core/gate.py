@@ -153,12 +153,19 @@ class Gate:
         if known is not None and known[0] == epoch:
             return known[1], known[2]
         found = tuple(key for token in tokens for key in self.inventory.snapshot(token).keys)
-        constrained = any(self.policy(key).is_constrained for key in found)
+        constrained = any(policy.is_constrained for policy in map(self._readable, found))
         self._visible[caller.uid] = (epoch, found, constrained)
         return found, constrained
 
+    def _readable(self, key: Key) -> Policy:
+        """A key whose policy cannot be read is listed: whoever uses it is told."""
+        try:
+            return self.policy(key)
+        except KeyholmError:
+            return OPEN
+
     def _shown(self, caller: Caller, key: Key) -> bool:
-        for part in self.policy(key).parts:
+        for part in self._readable(key).parts:
             if part.destinations and not visible(
                 part.destinations, caller.bindings, caller.bind_attempted, now=self._wall()
             ):
@@ -237,12 +244,19 @@ class Gate:
             return Public(self._operates(caller, use.key).begin_use(*_what(use)))
         token = self._seen(caller, use.key)
         if use.operation is Verb.SIGN and (
-            self.policy(use.key).is_bound or not isinstance(token, Operates)
+            not isinstance(token, Operates) or self._policy_for(caller, use, begun).is_bound
         ):
             return self._collected(caller, use, begun)
         account = self._admit(caller, use, begun)
         start = partial(ability(token, Operates).begin_use, *_what(use))
         return Streamed(self._with(account, start), account)
+
+    def _policy_for(self, caller: Caller, use: Use, begun: float) -> Policy:
+        try:
+            return self.policy(use.key)
+        except KeyholmError as error:
+            self._failed(caller, use, None, error, begun)
+            raise
 
     def begin_with(
         self, caller: Caller, key: Object, verb: Verb, mechanism: Mechanism
@@ -252,7 +266,8 @@ class Gate:
 
     def _collected(self, caller: Caller, use: Use, begun: float) -> Operation:
         """What is signed decides, so it is collected; what forbids it anyway is said now."""
-        decision = decide(self.policy(use.key), self._request(caller, use, None), self._files)
+        policy = self._policy_for(caller, use, begun)
+        decision = decide(policy, self._request(caller, use, None), self._files)
         if not decision.allowed:
             error = PolicyForbids(decision.reason, remedy=decision.remedy)
             self._failed(caller, use, None, error, begun, rule=decision.rule)

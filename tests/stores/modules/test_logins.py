@@ -6,21 +6,36 @@ from pathlib import Path
 import pytest
 from tests.stores.modules.card import TRIES, Card, Desk
 
+from keyholm.core.audit.records import Operation
+from keyholm.core.caller import Caller, Door, Peer, Process
 from keyholm.core.errors import (
     ConsentDenied,
     PinIncorrect,
     PinLocked,
+    StoreDamaged,
     StoreFailed,
     TokenBusy,
     TokenLocked,
     TokenNotPresent,
 )
 from keyholm.core.mechanisms import Ecdsa, Hash, Message
-from keyholm.core.model import Key
+from keyholm.core.model import Algorithm, Key
+from keyholm.core.policy import OPEN
 from keyholm.core.secret import Secret
 from keyholm.core.session import Role
-from keyholm.core.store import Change, HasPins, PinState, Unlocks
+from keyholm.core.store import (
+    Change,
+    Handover,
+    HasPins,
+    Listener,
+    PinState,
+    Token,
+    Unlocks,
+)
+from keyholm.stores.memory.store import MemoryStore
 from keyholm.stores.modules.logins import MOST_WRONG, WINDOW
+from keyholm.testing import samples
+from keyholm.testing.fakes import ListTrail, ScriptedPrompters, gate_over
 
 MESSAGE = Message(b"what is signed")
 BY = Ecdsa(Hash.SHA256)
@@ -258,3 +273,50 @@ def test_a_pin_is_shown_nowhere(tmp_path: Path) -> None:
     for pin in ("1234", "4321"):
         assert pin not in repr(held["_kept"]) + repr(held["_known"]) + repr(desk.token)
         assert pin not in repr(refused.value)
+
+
+def test_a_lock_begins_no_worker_anew(tmp_path: Path) -> None:
+    desk = Desk(Card(), tmp_path)
+    desk.pin(b"1234")
+    desk.card.alive = False
+    calls = len(desk.card.calls)
+    desk.token.lock()
+    assert desk.token.locked
+    assert len(desk.card.calls) == calls
+
+
+class One:
+    """A store of one token."""
+
+    name = "modules"
+
+    def __init__(self, token: Token) -> None:
+        self._token = token
+
+    def tokens(self) -> list[Token]:
+        return [self._token]
+
+    def listen(self, listener: Listener) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def test_policies_that_were_changed_by_others_close_their_keys_and_no_other(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "policies.json").write_text("{}\n")
+    desk = Desk(Card(), tmp_path)
+    desk.pin(b"1234")
+    memory, trail = MemoryStore(owner=1000), ListTrail()
+    own = memory.token.import_key(samples.new(Algorithm.ED25519), Handover("own"), OPEN)
+    gate = gate_over([memory, One(desk.token)], trail, ScriptedPrompters(), desk.clock)
+    caller = Caller(Door.AGENT, Peer(1000, 1000, 7), lambda: Process(pid=7, start=1))
+    assert [key.label for key in gate.keys(caller)] == ["own", "key"]
+    gate.sign(caller, own, samples.EDDSA, MESSAGE)
+    with pytest.raises(StoreDamaged, match=r"policies\.json"):
+        gate.sign(caller, desk.token.keys()[0], BY, MESSAGE)
+    memory.close()
+    results = [each.result for each in trail.records if isinstance(each, Operation)]
+    assert results == ["ok", "failed"]

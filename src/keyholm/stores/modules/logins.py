@@ -302,7 +302,10 @@ class WithPin(ModuleToken, HasPins, Unlocks):
     def lock(self) -> None:
         with self.access.lock:
             self._forget_pin()
-            if self.access.role is not None:
+            line = self.access.line
+            if line is None or not line.alive:  # what was logged in is gone with its worker
+                self.access.role = None
+            elif self.access.role is not None:
                 self.access.do(self._log_out)
         self.tell_what_changed(Change.LOCKED)
 

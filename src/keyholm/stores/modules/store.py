@@ -92,8 +92,10 @@ class ModulesStore:
         return {**self._broken, **found}
 
     def damage(self) -> Mapping[str, str]:
-        """The same as sentences, for `keyholm status`."""
-        return {name: str(error) for name, error in self.problems().items()}
+        """The same as sentences, for `keyholm status`; and of the policies of their keys."""
+        found = {name: str(error) for name, error in self.problems().items()}
+        policies = self._house.policies.damage
+        return found if policies is None else {**found, "policies": str(policies)}
 
     def modules(self) -> Sequence[Module]:
         return self._modules
