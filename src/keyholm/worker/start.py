@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -32,8 +33,10 @@ ENDING_SECONDS: Final = 2.0  # between the end of its sockets and the end of the
 BOOT: Final = str(Path(__file__).with_name("boot.py"))
 CREDENTIALS: Final = struct.Struct("3i")  # struct ucred: pid, uid, gid
 ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
-PIECE: Final = 64 * 1024
-LAST_PIECES: Final = 64  # that are read of what a dead worker had written
+PIPE: Final = 1024 * 1024  # of a worker's standard error, if the kernel gives as much
+# A worker that fills that faster than it is read has to wait, and takes no time from others.
+BREATH: Final = 0.005
+LAST_PIECES: Final = 4  # that are read of what a dead worker had written
 REMEMBERED: Final = 64  # workers that ended and that nobody has asked about
 # What the steward ignores must not be ignored there as well.
 USUAL: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGPIPE)
@@ -143,6 +146,8 @@ class DirectStarter:
         """The pid, and where its standard error can be read."""
         command = [sys.executable, "-I", "-S", BOOT, self._service, spec.name]
         reading, writing = os.pipe()
+        with suppress(OSError):  # the user has as many large ones as it may
+            fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, PIPE)
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         # Out of the way of the numbers that they are to have.
         high = [
@@ -180,6 +185,7 @@ class _Child:
         self.pid, self._stderr = started
         self.status: int | None = None
         self._tail = tail
+        self._much = fcntl.fcntl(self._stderr, fcntl.F_GETPIPE_SZ) // 2
         self._unwanted = False  # it is ended by us
         self._gone = threading.Event()
         self._lock = threading.Lock()  # its pid is its own until it was waited for
@@ -235,8 +241,10 @@ class _Child:
                 return
 
     def _read(self) -> bool:
-        data = os.read(self._stderr, PIECE)
+        data = os.read(self._stderr, PIPE)
         self._tail.take(data)
+        if len(data) >= self._much:
+            time.sleep(BREATH)
         return bool(data)
 
 
