@@ -45,6 +45,7 @@ class Card:
     calls: list[str] = field(default_factory=list)
     alive: bool = True
     dies: bool = False  # in the next call
+    another: ec.EllipticCurvePrivateKey | None = None  # whose public half it shows
 
     def __post_init__(self) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
@@ -128,6 +129,7 @@ class Wire:
 
     def on_close_session(self, session: int) -> Any:
         self.card.sessions.discard(session)
+        self.card.signing = False
         if not self.card.sessions:
             self.card.logged_in = False
         return ()
@@ -169,16 +171,15 @@ class Wire:
         return ()
 
     def on_get_attribute_value(self, session: int, handle: int, wanted: Any) -> Any:
-        point = self.card.key.public_key().public_bytes(
-            Encoding.X962, PublicFormat.UncompressedPoint
-        )
+        told_key = self.card.another or self.card.key
+        point = told_key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
         told: dict[int, Any] = {
             CKA.CLASS: CKO.PRIVATE_KEY if handle == PRIVATE else CKO.PUBLIC_KEY,
             CKA.KEY_TYPE: CKK.EC,
             CKA.ID: b"\1",
             CKA.LABEL: b"key",
             CKA.EC_PARAMS: P256,
-            CKA.EC_POINT: der.octet_string(point),
+            CKA.EC_POINT: der.octet_string(point) if handle == PUBLIC else None,
             CKA.PRIVATE: handle == PRIVATE,
             CKA.ALWAYS_AUTHENTICATE: self.card.always,
         }
@@ -189,6 +190,8 @@ class Wire:
         return self.on_sign(session, data, room)
 
     def on_sign_init(self, session: int, mechanism: Any, key: int) -> Any:
+        if session not in self.card.sessions:
+            raise Answered("SignInit", CKR.SESSION_HANDLE_INVALID)
         if not self.card.logged_in:
             raise Answered("SignInit", CKR.USER_NOT_LOGGED_IN)
         if self.card.signing:

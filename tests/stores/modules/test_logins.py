@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from tests.stores.modules.card import TRIES, Card, Desk
 
 from keyholm.core.audit.records import Operation
@@ -262,6 +263,32 @@ def test_a_card_that_is_pulled_out_is_not_present_and_somebody_looks(tmp_path: P
     desk.card.begin()
     sign(desk)
     assert desk.card.sent == [b"1234", b"1234"]
+
+
+def test_a_session_that_was_closed_is_opened_anew_and_the_request_made_again(
+    tmp_path: Path,
+) -> None:
+    desk = Desk(Card(), tmp_path)
+    desk.pin(b"1234")
+    desk.card.begin()  # the worker goes on, and the module has forgotten all
+    sign(desk)
+    assert desk.card.sent == [b"1234", b"1234"]
+
+
+def test_what_another_use_left_behind_costs_no_login(tmp_path: Path) -> None:
+    desk = Desk(Card(), tmp_path, application=True)
+    desk.pin(b"1234")
+    desk.card.signing = True
+    sign(desk)
+    assert len(desk.card.sessions) == 1
+    assert desk.card.sent == [b"1234"]
+
+
+def test_a_key_whose_id_is_that_of_another_public_key_does_not_sign(tmp_path: Path) -> None:
+    desk = Desk(Card(another=ec.generate_private_key(ec.SECP256R1())), tmp_path)
+    desk.pin(b"1234")
+    with pytest.raises(StoreFailed, match="did not sign as its public key says"):
+        sign(desk)
 
 
 def test_a_pin_is_shown_nowhere(tmp_path: Path) -> None:
