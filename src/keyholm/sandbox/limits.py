@@ -17,7 +17,8 @@ THREADS: Final = 256
 def apply(*, memory_mib: int, descriptors: int, own_users: bool) -> None:
     """`own_users`: the process has a user namespace to itself, so that a count of its user's
     threads is a count of its own."""
-    ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
+    with suppress(AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
     memory = memory_mib * MIB
     wanted = [
         (resource.RLIMIT_DATA, memory),  # what is its own

@@ -27,7 +27,6 @@ class Spec(Struct, frozen=True):
     ipc: bool = False
     memory_mib: int = 1024
     descriptors: int = 256
-    sha256: str = ""
 
 
 class Isolation(Struct, frozen=True):
