@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.daemon.conftest import Running
+from tests.daemon.conftest import Running, until
+from tests.daemon.test_consent import script
 from tests.daemon.test_modules_process import library
+from tests.daemon.test_serve_process import configure
 from tests.interop.conftest import Home
 from tests.stores.modules.softhsm import SoftHsm
 
@@ -213,3 +216,30 @@ def test_a_policy_of_such_a_key_counts_at_every_door_and_after_a_restart(
         running = serve()
         unlock(home)
     assert os.path.exists(home.folder / "kh/data/policies.json")
+
+
+def test_who_uses_a_key_is_asked_for_the_pin_once_and_again_after_a_wrong_one(
+    serve: Start, home: Home, hsm: SoftHsm
+) -> None:
+    """By askpass, for ssh: the first answer is wrong. After a crash of the worker nobody is asked."""
+    said, answers = home.folder / "said", home.folder / "answers"
+    answers.write_text("4321\n1234\n")
+    askpass = script(
+        home.folder,
+        f'printf "%s\\n" "$1" >> {said}; head -n1 {answers}; sed -i 1d {answers}',
+    )
+    configure(home, f"[prompters]\naskpass = '{askpass}'\n")
+    running = serve(SSH_ASKPASS_REQUIRE="force")
+    add(home, hsm, "daemon")
+    public = home.folder / "key.pub"
+    public.write_text(running.ssh_add("-L").stdout.splitlines()[0])
+    assert running.ssh_add("-T", "key.pub").returncode != 0
+    assert running.ssh_add("-T", "key.pub").returncode == 0
+    assert running.ssh_add("-T", "key.pub").returncode == 0
+    asked = said.read_text()
+    assert asked.count("PIN:") == 2
+    assert "which is on the locked token" in asked
+    (module,) = json.loads(home.keyholm("module", "list", "--json"))["modules"]
+    os.kill(module["pid"], signal.SIGKILL)
+    until(lambda: running.ssh_add("-T", "key.pub").returncode == 0)
+    assert said.read_text() == asked
