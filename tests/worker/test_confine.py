@@ -61,6 +61,14 @@ def test_devices_are_those_that_are_there(tmp_path: Path) -> None:
     }
 
 
+def test_what_is_plugged_in_later_is_seen_in_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "001").mkdir()
+    assert shown(devices=(f"{tmp_path}/*/*",)) == {Shown(str(tmp_path), May.USE)}
+    everything = {each.path for each in shown(devices=("/dev/*",))}
+    assert "/dev" not in everything
+    assert "/dev/null" in everything
+
+
 def test_no_folder_is_shown_because_a_package_lies_in_it() -> None:
     """A clone in a home: `keyholm` and no more."""
     import keyholm

@@ -93,13 +93,17 @@ def _python_places() -> set[str]:
 
 
 def _matches(patterns: Iterable[str]) -> Iterator[str]:
+    """What is there now. Of `/dev/bus/usb/*/*` the folder, for what is plugged in later."""
     for pattern in patterns:
-        if any(letter in pattern for letter in "*?["):
+        folder = pattern
+        while folder.endswith("/*"):
+            folder = folder.removesuffix("/*")
+        if not any(letter in folder for letter in "*?[") and folder not in ("", "/dev"):
+            yield folder
+        else:
             from glob import iglob
 
             yield from iglob(pattern)
-        else:
-            yield pattern
 
 
 def _place_of(path: str, declared: Iterable[str]) -> str:
