@@ -1,9 +1,11 @@
 """A module's tokens come and go, and what its start means when it fails."""
 
+import threading
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from tests.stores.modules.card import Card
 from tests.stores.modules.softhsm import FakeHuman
 
@@ -12,7 +14,7 @@ from keyholm.core.policies import Policies
 from keyholm.core.store import Change
 from keyholm.stores.modules import quirks
 from keyholm.stores.modules.line import Line
-from keyholm.stores.modules.module import House, Module
+from keyholm.stores.modules.module import LISTEN, House, Module
 from keyholm.stores.modules.quirks import QUIRKS
 from keyholm.stores.modules.setup import Setup
 from keyholm.testing.fakes import Clock
@@ -96,6 +98,46 @@ def test_what_is_wrong_is_told_until_it_is_right_again(tmp_path: Path) -> None:
     reader.refresh()
     assert reader.problem is None
     assert len(reader.tokens) == 1
+
+
+def test_who_looks_does_not_wait_for_a_token_that_is_busy(tmp_path: Path) -> None:
+    card = Card()
+    reader = Reader(card, tmp_path)
+    reader.refresh()
+    [token] = reader.tokens
+    begun, ended = threading.Event(), threading.Event()
+
+    def touch() -> None:
+        with token.access.lock:
+            begun.set()
+            ended.wait(30)
+
+    thread = threading.Thread(target=touch)
+    thread.start()
+    begun.wait(30)
+    reader.clock.now += LISTEN + 1
+    card.tries = 1
+    looking = threading.Thread(target=reader.refresh)
+    looking.start()
+    looking.join(20)
+    seen, waits = token.info.flags, looking.is_alive()
+    ended.set()
+    thread.join(30)
+    looking.join(30)
+    assert not waits
+    assert seen == card.flags()
+
+
+def test_what_another_program_made_is_found(tmp_path: Path) -> None:
+    card = Card()
+    reader = Reader(card, tmp_path)
+    reader.refresh()
+    [token] = reader.tokens
+    card.key = ec.generate_private_key(ec.SECP256R1())
+    card.logged_in = True  # so that one object more shows
+    reader.clock.now += LISTEN + 1
+    reader.refresh()
+    assert reader.told[-1] == (token.name, Change.KEYS_CHANGED)
 
 
 # --- what C_Initialize means ---------------------------------------------------------

@@ -112,14 +112,20 @@ class ModuleToken(Signs, Describes, PassesThrough):
             self.access.do(self._list)
 
     def look_again(self) -> None:
-        """Whether another program changed something; of that, everybody is told."""
-        with self.access.lock:
+        """Whether another program changed something; of that, everybody is told. A token that is
+        busy is looked at the next time: whoever looks has others to look after."""
+        if not self.access.lock.acquire(blocking=False):
+            return
+        try:
             known = {e.handle for e in self._entries.values()}
             known |= {e.public for e in self._entries.values()}
             now = self.access.do(lambda line, session: set(reading.handles(line, session)))
             if self._handles_hold and now - self._of_sessions() == known - {0}:
                 return
-        self.relist()
+            self.access.do(self._list)
+        finally:
+            self.access.lock.release()
+        self.tell_what_changed()
 
     def _of_sessions(self) -> set[int]:
         held = self._session.values()
