@@ -194,3 +194,25 @@ def test_what_is_shipped_is_in_the_documentation() -> None:
     text = Path(__file__).parents[2].joinpath("docs/programs.md").read_text()
     for rule in SHIPPED:
         assert " ".join(f"`{program}`" for program in rule.programs) in text
+
+
+# --- of modules ----------------------------------------------------------------------
+
+
+def test_a_rule_can_be_about_every_program_but_some() -> None:
+    visibility = Visibility()
+    on_card = key("card", "modules/card-work-1/1")
+    hidden = Selection(tokens=("modules/card-*",), but_tokens=("modules/card-2-*",))
+    visibility.use((), (Rule(others_than=("firefox",), hide=hidden),))
+    other = key("other", "modules/card-2-work-1/1")
+    assert shown(visibility.of(caller("/usr/bin/firefox")), on_card, other) == [True, True]
+    for path in ("/usr/bin/ssh", ""):
+        assert shown(visibility.of(caller(path)), on_card, other) == [False, True]
+
+
+def test_what_modules_say_stands_instead_of_no_other_rule() -> None:
+    visibility = Visibility()
+    visibility.use((), (Rule(("openssl",), hide=Selection(tokens=("modules/card-*",))),))
+    sight = visibility.of(caller("/usr/bin/openssl"))
+    assert shown(sight, ED25519, RSA, key("card", "modules/card-work-1/1")) == [False, True, False]
+    assert shown(visibility.of(caller("/usr/bin/ssh")), key("card", "modules/card-a-1/1")) == [True]

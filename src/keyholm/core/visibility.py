@@ -31,6 +31,7 @@ class Selection(Struct, frozen=True):
     tokens: tuple[str, ...] = ()  # `disk/main`
     names: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
+    but_tokens: tuple[str, ...] = ()  # of those in `tokens`, these are not meant
 
     def selects(self, held: Held) -> bool:
         # Not for keyholm-agent, which is to start fast and has no rules unless it is given some.
@@ -40,10 +41,13 @@ class Selection(Struct, frozen=True):
         place = held.place
         return (
             (not self.kinds or held.kind in self.kinds)
-            and (not self.tokens or _fits(f"{place.store}/{place.token}", self.tokens))
+            and (not self.tokens or self._means(f"{place.store}/{place.token}"))
             and (not self.names or _fits(label_of(held), self.names))
             and (not self.algorithms or _fits(algorithm_of(held), self.algorithms))
         )
+
+    def _means(self, token: str) -> bool:
+        return _fits(token, self.tokens) and not _fits(token, self.but_tokens)
 
 
 def _fits(text: str, patterns: Iterable[str]) -> bool:

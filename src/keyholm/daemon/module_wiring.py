@@ -1,7 +1,7 @@
 """Vendors' modules as they are configured, as a store; and who sees their tokens."""
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from keyholm.core.errors import BadConfiguration, KeyholmError
@@ -139,11 +139,19 @@ def _worker(name: str, settings: ModuleSettings, steward: StewardClient) -> Work
     )
 
 
+def _tokens_of(name: str, modules: Iterable[str]) -> Selection:
+    """Of `card`, not of a module that is called `card-2`."""
+    longer = (each for each in modules if each.startswith(f"{name}-"))
+    return Selection(
+        tokens=(f"{STORE}/{name}-*",), but_tokens=tuple(f"{STORE}/{each}-*" for each in longer)
+    )
+
+
 def visible_rules(modules: Modules) -> tuple[Rule, ...]:
     """`enable_in` and `disable_in`: what p11-kit has them for, which is order, not protection."""
     rules: list[Rule] = []
     for name, settings in modules.good.items():
-        tokens = Selection(tokens=(f"{STORE}/{name}-*",))
+        tokens = _tokens_of(name, modules.good)
         if settings.disable_in:
             rules.append(Rule(settings.disable_in, hide=tokens))
         if settings.enable_in:
