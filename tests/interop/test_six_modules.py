@@ -4,6 +4,7 @@ import base64
 import contextlib
 import getpass
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ pytestmark = pytest.mark.interop
 NAMES = ("softhsm2", "nss", "tpm2", "opencryptoki", "opensc", "ykcs11")
 # openCryptoki 3.8 does no elliptic curves.
 KINDS = [(name, kind) for name in NAMES for kind in (EC, RSA) if (name, kind) != (NAMES[3], EC)]
+SERVICE = "keyholm.stores.modules.host"
 PIN = "123456"
 MESSAGE = b"what is signed\n"
 # RFC 8017, 9.2: what stands before a SHA-256 hash.
@@ -175,11 +177,60 @@ def test_the_command_line_signs_with_it(six: Six, name: str, kind: str) -> None:
     verify(public(key), base64.b64decode(signed), MESSAGE)
 
 
+def processes(six: Six) -> dict[str, list[tuple[int, str]]]:
+    """By `ps`: the processes below each, as pid and command line."""
+    below: dict[str, list[tuple[int, str]]] = {}
+    for line in six.home.run("ps", "-eo", "ppid=,pid=,args=", "--cols", "400").splitlines():
+        parent, pid, words = line.split(None, 2)
+        below.setdefault(parent, []).append((int(pid), words))
+    return below
+
+
+def workers(six: Six) -> dict[str, int]:
+    """Each module's process, as the steward started it."""
+    below = processes(six)
+    stewards = below[str(six.daemon)]
+    started = [each for steward, _ in stewards for each in below.get(str(steward), ())]
+    return {words.split(f"{SERVICE} ")[1].split()[0]: pid for pid, words in started}
+
+
+def innermost(six: Six, pid: int) -> int:
+    """The one that the library is in: the last that has a single child or none."""
+    below = processes(six)
+    while str(pid) in below:
+        pid = below[str(pid)][0][0]
+    return pid
+
+
+def status(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
 def test_each_module_has_a_process_of_its_own(six: Six) -> None:
-    listed = six.home.run("ps", "-eo", "ppid=,pid=,args=", "--cols", "400")
-    ours = [line.split(None, 2) for line in listed.splitlines()]
-    steward = {pid for parent, pid, _ in ours if parent == str(six.daemon)}
-    workers = [words.split() for parent, _, words in ours if parent in steward]
-    assert sorted(words[words.index("keyholm.stores.modules.host") + 1] for words in workers) == (
-        sorted(NAMES)
-    )
+    six.keys()
+    assert sorted(workers(six)) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_process_is_closed_in(six: Six, name: str) -> None:
+    six.keys()
+    inside = innermost(six, workers(six)[name])
+    facts = status(inside)
+    assert (facts["NoNewPrivs"], facts["Seccomp"]) == ("1", "2")
+    assert int(facts["CapEff"], 16) == 0
+    # openCryptoki's processes share memory, in which they know each other by their pids.
+    apart = ["mnt", "net", "uts", *(["ipc", "pid"] if name != "opencryptoki" else [])]
+    for kind in apart:
+        ours, theirs = (os.readlink(f"/proc/{pid}/ns/{kind}") for pid in (six.daemon, inside))
+        assert ours != theirs, kind
+    seen = os.listdir(f"/proc/{inside}/root")
+    assert not {"home", "boot", "mnt", "work", "srv"} & set(seen)
+
+
+def test_the_daemon_says_that_each_is_closed_in(six: Six) -> None:
+    six.keys()
+    listed = six.home.keyholm("module", "list")
+    for name in NAMES:
+        (line,) = (each for each in listed.splitlines() if each.startswith(f"{name} "))
+        assert line.split()[1:4:2] == ["running", "full"]
