@@ -63,6 +63,10 @@ class Pcscd:
         assert inserted.powered.wait(SECONDS), (self.folder / "pcscd.log").read_text()
         return inserted
 
+    def pull(self) -> None:
+        """The card that was inserted last."""
+        self._inserted[-1].pull()
+
     @contextlib.contextmanager
     def running(self) -> Iterator["Pcscd"]:
         configuration = self.folder / "reader.conf"
