@@ -162,7 +162,8 @@ class Connection:
         before going to sleep: to be woken costs more than a signature. Only with nobody
         else there who would be kept waiting."""
         crowd = self._how_many()
-        peek = PEEK if crowd <= FEW and not self._filled else 0
+        # Who asks again and again does not sleep: see `_take`.
+        peek = PEEK if crowd <= FEW and not self._filled and self._eager <= 0 else 0
         looks = TRIES if self._eager > 0 and crowd == 1 else self._is_new
         self._is_new = False
         for _ in range(looks):
