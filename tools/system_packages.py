@@ -89,6 +89,7 @@ PACKAGES = (
     Package("libtpm2-pkcs11-1", f"{LIBRARIES}/pkcs11/libtpm2_pkcs11.so", "a TPM's PKCS#11 module"),
     Package("libtpm2-pkcs11-tools", "tpm2_ptool", "its store"),
     Package("tpm2-tools", "tpm2_getcap", "its store"),
+    Package("tpm2-openssl", f"{LIBRARIES}/ossl-modules/tpm2.so", "a TPM's keys in OpenSSL"),
     Package("tpm2-abrmd", "tpm2-abrmd", "a TPM for several programs at once"),
     Package("libtss2-tcti-tabrmd0", f"{LIBRARIES}/libtss2-tcti-tabrmd.so.0", "the way to it"),
     Package("libtss2-tcti-swtpm0", f"{LIBRARIES}/libtss2-tcti-swtpm.so.0", "the way to swtpm"),
