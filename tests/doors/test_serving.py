@@ -10,6 +10,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -306,6 +307,10 @@ def unread(connected: socket.socket) -> bool:
     return bool(struct.unpack("i", fcntl.ioctl(connected, termios.TIOCOUTQ, bytes(4)))[0])
 
 
+def taken(connected: socket.socket) -> bool:
+    return not unread(connected)
+
+
 def test_a_request_is_taken_when_its_answer_was_sent_so_that_nobody_is_woken_for_it(
     start: Start, client: Connect
 ) -> None:
@@ -321,7 +326,7 @@ def test_a_request_is_taken_when_its_answer_was_sent_so_that_nobody_is_woken_for
         connected = client()  # does not sleep
         connected.sendall(frame(data))
         assert receive(connected) == data
-        wait_for(lambda: not unread(connected))
+        wait_for(partial(taken, connected))
     assert left == [True] * 3
 
 
