@@ -25,7 +25,7 @@ def on_socket(folder: Path) -> Iterator[str]:
         *("--ctrl", f"type=unixio,path={folder}/control", *FLAGS),
     ]
     with running(folder, *command, environment={}):
-        until(path.exists, folder)
+        until(lambda: _takes_clients(path), folder)
         yield f"swtpm:{path}"
 
 
@@ -38,6 +38,14 @@ def on_tcp(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
         until(lambda: _listens(port), folder)
         tcti = f"swtpm:host=127.0.0.1,port={port}"
         yield f"swtpm:127.0.0.1:{port}", {"TPM2TOOLS_TCTI": tcti, "TPM2OPENSSL_TCTI": tcti}
+
+
+def _takes_clients(path: Path) -> bool:
+    """The file is there before anybody listens."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as trying:
+        trying.connect(str(path))
+        return True
+    return False
 
 
 def _listens(port: int) -> bool:
