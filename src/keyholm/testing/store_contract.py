@@ -152,6 +152,8 @@ class StoreContract(ABC):
     algorithms: Sequence[Algorithm] = tuple(Algorithm)
     kinds: Sequence[KeyType] = EVERY_KIND
     offered: tuple[type, ...] = OFFERED
+    usual = Algorithm.ED25519  # what it is tried with where the kind does not matter
+    signing: Mechanism = samples.EDDSA  # how such a key signs
     # Its tokens keep the attributes that they are given, and have more of their own.
     has_own_attributes = False
 
@@ -210,7 +212,7 @@ class StoreContract(ABC):
     def test_tokens_and_keys_know_where_they_are(self) -> None:
         with self.opened() as store:
             token = self.token_of(store)
-            key = fill(token, Algorithm.ED25519)
+            key = fill(token, self.usual)
 
             assert token.store == store.name
             assert token in store.tokens()
@@ -232,7 +234,7 @@ class StoreContract(ABC):
             token = self.token_of(store)
             labels = [f"key {number}" for number in (3, 1, 2)]
             for label in labels:
-                fill(token, Algorithm.ED25519, label)
+                fill(token, self.usual, label)
 
             assert [key.label for key in listed(token)] == labels
 
@@ -252,11 +254,11 @@ class StoreContract(ABC):
     def test_any_length_is_signed(self) -> None:
         with self.token(Signs) as token:
             if token:
-                key = fill(token, Algorithm.ED25519)
+                key = fill(token, self.usual)
                 for size in (0, 1, 200 * 1024):
                     message = Message(b"m" * size)
-                    signature = token.sign(key, samples.EDDSA, message)
-                    samples.verify(key.public, samples.EDDSA, message, signature)
+                    signature = token.sign(key, self.signing, message)
+                    samples.verify(key.public, self.signing, message, signature)
 
     def test_other_mechanisms_and_inputs_are_refused(self) -> None:
         with self.token(Signs) as token:
@@ -269,14 +271,14 @@ class StoreContract(ABC):
         with self.token(Signs) as token:
             if not has(token, Destroys):
                 return
-            key = fill(token, Algorithm.ED25519)
+            key = fill(token, self.usual)
             failures: list[BaseException] = []
 
             def work(number: int) -> None:
                 try:
                     for turn in range(5):
-                        passing = fill(token, Algorithm.ED25519, f"{number}/{turn}")
-                        token.sign(key, samples.EDDSA, MESSAGE)
+                        passing = fill(token, self.usual, f"{number}/{turn}")
+                        token.sign(key, self.signing, MESSAGE)
                         token.destroy(passing)
                 except KeyholmError as error:
                     failures.append(error)
@@ -298,7 +300,7 @@ class StoreContract(ABC):
                 told.append(event)
 
             store.listen(listen)
-            key = fill(token, Algorithm.ED25519)
+            key = fill(token, self.usual)
             assert told == [Event(store.name, token.name, Change.KEYS_CHANGED)]
             if isinstance(token, Describes):
                 token.rename(key, "renamed")
@@ -314,19 +316,19 @@ class StoreContract(ABC):
     def test_a_destroyed_key_is_gone(self) -> None:
         with self.token(Destroys) as token:
             if token:
-                key, other = fill(token, Algorithm.ED25519), fill(token, Algorithm.ECDSA_P256)
+                key, other = fill(token, self.usual), fill(token, Algorithm.ECDSA_P256)
                 token.destroy(key)
                 assert listed(token) == [other]
                 with refused(KeyNotFound):
                     token.destroy(key)
                 with refused(KeyNotFound):
-                    token.sign(key, samples.EDDSA, MESSAGE)
+                    token.sign(key, self.signing, MESSAGE)
 
     def test_names_and_policies_change_and_the_key_stays(self) -> None:
         with self.token(Describes) as token:
             if not token:
                 return
-            key, other = fill(token, Algorithm.ED25519), fill(token, Algorithm.ECDSA_P256)
+            key, other = fill(token, self.usual), fill(token, Algorithm.ECDSA_P256)
             assert token.policy_of(key) == OPEN
 
             renamed = token.rename(key, "another name")
@@ -340,8 +342,8 @@ class StoreContract(ABC):
             assert token.policy_of(changed) == CONFIRMED
             assert changed.policy_hash in ("", policy_hash(CONFIRMED))
             assert listed(token) == [changed, other]
-            signature = token.sign(changed, samples.EDDSA, MESSAGE)
-            samples.verify(key.public, samples.EDDSA, MESSAGE, signature)
+            signature = token.sign(changed, self.signing, MESSAGE)
+            samples.verify(key.public, self.signing, MESSAGE, signature)
 
     def test_only_an_exportable_key_is_exported(self) -> None:
         with self.token(Exports) as token:
@@ -451,12 +453,12 @@ class StoreContract(ABC):
                 try_out(token, changed)
                 token.destroy(key)
                 with refused(KeyNotFound):
-                    token.begin_use(key, Verb.SIGN, samples.EDDSA)
-            kept = token.generate(replace(new_key(Algorithm.ED25519), session=True), OPEN)
+                    token.begin_use(key, Verb.SIGN, self.signing)
+            kept = token.generate(replace(new_key(self.usual), session=True), OPEN)
             token.lock()
             token.unlock(passphrase)
             with refused(KeyNotFound):
-                token.sign(kept, samples.EDDSA, MESSAGE)
+                token.sign(kept, self.signing, MESSAGE)
             with refused(KeyNotFound):
                 token.policy_of(kept)
 
@@ -464,10 +466,10 @@ class StoreContract(ABC):
         with self.token(Operates) as token:
             if not has(token, Unlocks):
                 return
-            key = fill(token, Algorithm.ED25519)
-            signature = token.sign(key, samples.EDDSA, MESSAGE)
+            key = fill(token, self.usual)
+            signature = token.sign(key, self.signing, MESSAGE)
             token.lock()
-            verify(token, key, samples.EDDSA, signature)
+            verify(token, key, self.signing, signature)
 
     def test_keys_are_made_of_keys(self) -> None:
         with self.token(Derives) as token:
@@ -547,7 +549,7 @@ class StoreContract(ABC):
         with self.token(HoldsObjects) as token:
             if not token:
                 return
-            key = fill(token, Algorithm.ED25519)
+            key = fill(token, self.usual)
             wanted = self.objects_to_make()
             made = [token.create_object(new, OPEN) for new in wanted]
 
@@ -623,7 +625,7 @@ class StoreContract(ABC):
                 return
             private: Attributes = {CKA.ID: b"\1", CKA.LABEL: b"same", CKA.SIGN: True}
             public: Attributes = {CKA.ID: b"\1", CKA.VERIFY: True}
-            new = NewKey("same", Algorithm.ED25519, attributes=private, public_attributes=public)
+            new = NewKey("same", self.usual, attributes=private, public_attributes=public)
             one, other = token.generate(new, OPEN), token.generate(new, OPEN)
             assert (one.label, other.label) == ("same", "same")
             assert self.says(one.attributes, private)
@@ -635,8 +637,8 @@ class StoreContract(ABC):
             hidden = token.change_object(changed, None, public=True)
             assert hidden.public_attributes is None
             assert listed(token) == [hidden, other]
-            signature = token.sign(hidden, samples.EDDSA, MESSAGE)
-            samples.verify(one.public, samples.EDDSA, MESSAGE, signature)
+            signature = token.sign(hidden, self.signing, MESSAGE)
+            samples.verify(one.public, self.signing, MESSAGE, signature)
 
     def test_what_cannot_be_kept_is_refused(self) -> None:
         with self.token(HoldsObjects) as token:
@@ -658,8 +660,8 @@ class StoreContract(ABC):
         with self.token(Unlocks) as token, Secret.of(PASSPHRASE) as passphrase:
             if not token:
                 return
-            key = fill(token, Algorithm.ED25519)
-            token.sign(key, samples.EDDSA, MESSAGE)
+            key = fill(token, self.usual)
+            token.sign(key, self.signing, MESSAGE)
             token.lock()
 
             assert token.locked
@@ -670,7 +672,7 @@ class StoreContract(ABC):
             token.unlock(passphrase)
             assert not token.locked
             assert all(found.verified for found in listed(token))
-            token.sign(key, samples.EDDSA, MESSAGE)
+            token.sign(key, self.signing, MESSAGE)
 
     def test_a_wrong_passphrase_changes_nothing(self) -> None:
         with self.token(Unlocks) as token:
@@ -692,7 +694,7 @@ class StoreContract(ABC):
         with self.token(HasSlots) as token:
             if not token:
                 return
-            key = fill(token, Algorithm.ED25519)
+            key = fill(token, self.usual)
             with Secret.of(PASSPHRASE) as old, Secret.of(b"battery staple") as new:
                 for bad in (b"", b"x" * 5000):
                     with refused(BadRequest), Secret.of(bad) as refused_one:
@@ -705,7 +707,7 @@ class StoreContract(ABC):
                     token.unlock(old)
                 token.unlock(new)
                 token.verify(new)
-            token.sign(key, samples.EDDSA, MESSAGE)
+            token.sign(key, self.signing, MESSAGE)
 
     def test_a_recovery_code_opens_until_another_is_made(self) -> None:
         with self.token(HasSlots) as token, Secret.of(PASSPHRASE) as passphrase:
@@ -750,7 +752,7 @@ class StoreContract(ABC):
             for _ in range(2):
                 check_pin(token, Role.USER, USER_PIN)
                 assert not token.locked
-            token.generate(NewKey("a key", Algorithm.ED25519), OPEN)
+            token.generate(NewKey("a key", self.usual), OPEN)
             token.lock()
             for role, pin in ((Role.USER, OFFICER_PIN), (Role.OFFICER, USER_PIN)):
                 with refused(PinIncorrect):
@@ -837,7 +839,7 @@ class StoreContract(ABC):
             if not token:
                 return
             check_pin(token, Role.USER, USER_PIN)
-            fill(token, Algorithm.ED25519)
+            fill(token, self.usual)
             for new in self.objects_to_make():
                 token.create_object(new, OPEN)
             with secret(b"wrong") as pin, refused(PinIncorrect):
@@ -856,7 +858,7 @@ class StoreContract(ABC):
             with secret(b"brand new") as pin:
                 token.init_pin(pin)
             check_pin(token, Role.USER, b"brand new")
-            fill(token, Algorithm.ED25519)
+            fill(token, self.usual)
             assert len(listed(token)) == 1
 
     # --- tokens ------------------------------------------------------------------------
@@ -924,11 +926,11 @@ class StoreContract(ABC):
             token = self.token_of(store)
             if not isinstance(token, Signs):
                 return
-            key = fill(token, Algorithm.ED25519)
-            token.sign(key, samples.EDDSA, MESSAGE)
+            key = fill(token, self.usual)
+            token.sign(key, self.signing, MESSAGE)
             store.close()
             with refused(KeyholmError):
-                token.sign(key, samples.EDDSA, MESSAGE)
+                token.sign(key, self.signing, MESSAGE)
 
 
 # --- what the tests are made of ------------------------------------------------------
