@@ -66,6 +66,8 @@ connections_of_uid = 5
 frame_seconds = 1.5
 [sockets]
 mode = "0660"
+[tpm]
+device = "/dev/tpm0"
 """
 
 

@@ -6,7 +6,17 @@ from argparse import Namespace
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from keyholm.cli.checks import daemon, files, module, programs, prompters, sockets, ssh, trail
+from keyholm.cli.checks import (
+    daemon,
+    files,
+    module,
+    programs,
+    prompters,
+    sockets,
+    ssh,
+    tpm,
+    trail,
+)
 from keyholm.cli.checks.finding import BAD, GOOD, WARNING, Check, Finding, Patient
 from keyholm.cli.output import Style, print_json, printable
 from keyholm.cli.parser import add_json
@@ -36,6 +46,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     files.store_is_whole,
     files.tokens_are_guarded,
     files.disk_has_room,
+    tpm.tpm_may_be_used,
     trail.trail_is_written,
     trail.trail_is_whole,
     trail.clock_is_steady,

@@ -161,6 +161,14 @@ class SocketSettings(Struct, frozen=True):
     """Permissions of the sockets, in octal; empty: 0600, and 0666 for the system daemon."""
 
 
+class TpmSettings(Struct, frozen=True):
+    """`[tpm]`: the TPM of this machine"""
+
+    device: str = ""
+    """`/dev/tpm0`, `swtpm:PATH` or `swtpm:HOST:PORT`; `none`: no TPM. Empty: `/dev/tpmrm0`, where
+    it is there and may be used."""
+
+
 class Configuration(Struct, frozen=True):
     uids: tuple[int, ...] = ()
     """Who may connect beside the daemon's own user and root; the system daemon takes all
@@ -173,6 +181,7 @@ class Configuration(Struct, frozen=True):
     agent: AgentSettings = field(default_factory=AgentSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     sockets: SocketSettings = field(default_factory=SocketSettings)
+    tpm: TpmSettings = field(default_factory=TpmSettings)
 
 
 # What a number may be; the type alone does not say.

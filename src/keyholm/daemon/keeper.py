@@ -38,6 +38,7 @@ class Keeper:
     doors: Mapping[str, OpenDoor]
     close_trail: Callable[[], None]
     apply: Callable[[Configuration], None] = lambda configuration: None
+    broken: KeyholmError | None = None  # why the TPM that was asked for is not there
     started: float = field(default_factory=time.time)
     _reloading: threading.Lock = field(default_factory=threading.Lock)
 

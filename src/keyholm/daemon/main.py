@@ -89,6 +89,8 @@ def _run(
         _say(f"ready, {', '.join(keeper.described())}")
         for sentence in keeper.hardening.missing():
             _warn(sentence)
+        if keeper.broken is not None:
+            _warn(f"{keeper.broken} Until then its keys are not there.")
         notify.ready()
         _wait(found, keeper, notify)
     finally:

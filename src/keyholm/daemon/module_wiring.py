@@ -25,13 +25,15 @@ from keyholm.worker.proxy import Worker
 class ConfiguredModules:
     """The modules store with what its modules' files say, which can be read again."""
 
-    def __init__(self, places: Places, steward: StewardClient, asker: Asker) -> None:
+    def __init__(
+        self, places: Places, steward: StewardClient, asker: Asker, policies: Policies
+    ) -> None:
         self._places, self._steward = places, steward
         self._modules = modules_of(places)
         self.store = ModulesStore(
             self._pairs(self._modules, ()),
             human=TokenHuman(steward, asker),
-            policies=Policies(places.data),
+            policies=policies,
             broken=self._modules.bad,
         )
 

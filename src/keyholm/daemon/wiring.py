@@ -23,10 +23,11 @@ from keyholm.core.audit.trail import Trail
 from keyholm.core.caller import Door, Peer, Process
 from keyholm.core.certificates import Certificates
 from keyholm.core.consent import Consent
-from keyholm.core.errors import DaemonFailed
+from keyholm.core.errors import DaemonFailed, KeyholmError
 from keyholm.core.gate import Gate
 from keyholm.core.inventory import Inventory
 from keyholm.core.model import Key
+from keyholm.core.policies import Policies
 from keyholm.core.recording import Recorder
 from keyholm.core.secret import Secret
 from keyholm.core.store import Change, Event, ModuleLoader, Provided, Store, Token
@@ -63,6 +64,8 @@ if TYPE_CHECKING:
     from keyholm.stores.disk.token import DiskToken
     from keyholm.stores.modules.providers import Providers
     from keyholm.stores.modules.token import ModuleToken
+    from keyholm.stores.tpm.store import TpmStore
+    from keyholm.stores.tpm.token import TpmToken
 
 AGENT_FRAME: Final = 256 * 1024  # AGENT_MAX_LEN of OpenSSH
 CONTROL_FRAME: Final = 1024 * 1024
@@ -115,11 +118,15 @@ def whole(
     # Not for keyholm-agent, whose first answer somebody may be waiting for.
     from keyholm.daemon.facts import facts_of, trail_facts
     from keyholm.daemon.module_wiring import ConfiguredModules
+    from keyholm.daemon.tpm_wiring import device_of, store_of
     from keyholm.doors.control.server import ControlDoor, Facts
     from keyholm.doors.pkcs11.server import Pkcs11Door
     from keyholm.stores.disk.store import DiskStore
+    from keyholm.stores.tpm.device import Device
+    from keyholm.stores.tpm.store import TpmStore
 
     limits = limits_of(settings, doors=len(listening))
+    device = device_of(settings.tpm)
     hardened = hardening.apply(writes=[places.data], reads=[places.config.parent])
     trail = trail_of(places, settings, "serve", steward)
     asker = Asker()
@@ -127,9 +134,13 @@ def whole(
     sk_sign = SecurityKeys(steward, asker).sign
     disk = DiskStore(places.store, shield=shield, sk_sign=sk_sign)
     memory = MemoryStore(shield=shield, sk_sign=sk_sign)
-    modules = ConfiguredModules(places, steward, asker)
-    live = Live(settings, disk, modules, system=places.system)
-    gate = gate_over([disk, memory, modules.store], trail, steward, settings, places)
+    policies = Policies(places.data)
+    modules = ConfiguredModules(places, steward, asker, policies)
+    tpm = store_of(places, device, policies) if isinstance(device, Device) else device
+    hardware = [tpm] if isinstance(tpm, TpmStore) else []
+    stores: list[Store] = [disk, memory, *hardware, modules.store]
+    live = Live(settings, disk, modules, hardware, system=places.system)
+    gate = gate_over(stores, trail, steward, settings, places)
     who = LooksUp(steward, asker, pidfd.kernel_gives_them())
     options = agent_options(settings.agent)
     agent = AgentDoor(
@@ -161,9 +172,8 @@ def whole(
         modules.told,
         reload,
     )
-    keeper = Keeper(
-        gate, steward, hardened, memory, [disk, memory, modules.store], doors, trail.close
-    )
+    keeper = Keeper(gate, steward, hardened, memory, stores, doors, trail.close)
+    keeper.broken = tpm if isinstance(tpm, KeyholmError) else None
     keeper.apply = partial(live.apply, gate, agent, steward)
     steward.seconds = settings.prompters.seconds
     accepts = partial(admits, who, live.accepts)
@@ -185,11 +195,12 @@ class Live:
         settings: Configuration,
         disk: "DiskStore",
         modules: "ConfiguredModules",
+        hardware: "Sequence[TpmStore]",
         *,
         system: bool,
     ) -> None:
         self.settings, self._system = settings, system
-        self._disk, self._modules = disk, modules
+        self._disk, self._modules, self._hardware = disk, modules, hardware
         self.visibility = Visibility()
         self.visibility.use(visible_rules(settings), modules.rules)
         self._own = os.getuid()
@@ -227,9 +238,10 @@ class Live:
                 changed.append(token)
         return changed
 
-    def _known(self) -> "list[DiskToken | ModuleToken]":
+    def _known(self) -> "list[DiskToken | TpmToken | ModuleToken]":
         # Not `tokens` of the modules, which starts them.
-        return [*self._disk.tokens(), *self._modules.store.known_tokens()]
+        hardware = [store.token for store in self._hardware]
+        return [*self._disk.tokens(), *hardware, *self._modules.store.known_tokens()]
 
     def _token_came(self, event: Event) -> None:
         if event.change is Change.TOKEN_CAME:

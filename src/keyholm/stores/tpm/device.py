@@ -57,6 +57,13 @@ class Device:
         self.links += 1
         return self._link
 
+    def _open_again(self) -> Link:
+        """In a sandbox that closed meanwhile no device is opened any more."""
+        try:
+            return self._open()
+        except KeyholmError as error:
+            raise errors.lost(self.where, "its connection broke") from error
+
     def _start(self) -> None:
         """A TPM of our own may not have been started; in a machine the firmware did that."""
         if links.is_shared(self.where):
@@ -107,7 +114,7 @@ class Device:
         with self.lock:
             if self._closed:
                 raise StoreFailed("The TPM store is closed.", remedy="Start keyholm again.")
-            link = self._link or self._open()
+            link = self._link or self._open_again()
             try:
                 return decode(command, link.exchange(frame))
             except (OSError, Malformed) as error:
