@@ -1,7 +1,10 @@
 """Commands to a TPM in software, and to links that fail."""
 
+import os
+import pty
 import socket
 import threading
+import tty
 from collections.abc import Callable
 from pathlib import Path
 
@@ -150,6 +153,26 @@ def test_an_answer_is_never_longer_than_a_tpm_gives() -> None:
 def test_what_is_no_way_to_a_tpm(where: str) -> None:
     with pytest.raises(BadConfiguration, match="no way to a TPM"):
         links.connect(where)
+
+
+def test_contract_fake_of_a_device_of_the_kernel_gets_whole_commands() -> None:
+    """A terminal in raw mode, since there is no TPM's device here: a file that is written, waited
+    for and read."""
+    ours, its = pty.openpty()
+    tty.setraw(its)
+    try:
+        link = links.DeviceLink(os.ttyname(its), seconds=5)
+        os.write(ours, RANDOM)
+        assert link.exchange(b"a command") == RANDOM
+        assert os.read(ours, 100) == b"a command"
+        link.close()
+        silent = links.DeviceLink(os.ttyname(its), seconds=0.01)
+        with pytest.raises(TimeoutError, match="nothing came"):
+            silent.exchange(b"a command")
+        silent.close()
+    finally:
+        os.close(ours)
+        os.close(its)
 
 
 def test_no_tpm_is_said(tmp_path: Path) -> None:
