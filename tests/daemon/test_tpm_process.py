@@ -60,3 +60,21 @@ def test_none_is_none(serve: Start, home: Home) -> None:
     serve()
     status = json.loads(home.keyholm("status", "--json"))
     assert [token for token in status["tokens"] if token["store"] == "tpm"] == []
+
+
+def test_a_tpm_that_goes_away_takes_nothing_else_with_it(
+    serve: Start, home: Home, tmp_path: Path
+) -> None:
+    with swtpm.on_socket(tmp_path / "tpm") as where:
+        configure(home, where)
+        running = serve()
+        home.keyholm("new", "hardware", "--token", "tpm", "--type", "ecdsa-p256")
+        home.keyholm("new", "software")
+        for name, line in zip(
+            ("hardware", "software"), sorted(running.ssh_add("-L").stdout.splitlines()), strict=True
+        ):
+            assert line.endswith(name)
+            (home.folder / f"{name}.pub").write_text(line + "\n")
+    for _ in range(2):
+        assert running.ssh_add("-T", "hardware.pub").returncode != 0
+        assert running.ssh_add("-T", "software.pub").returncode == 0
