@@ -28,7 +28,11 @@ TOKEN = {
     "damage": [],
     "slots": [{"kind": "passphrase"}, {"kind": "recovery"}],
 }
-OF_THE_MACHINE = ("keyholm.cli.checks.module", "keyholm.cli.checks.programs")
+OF_THE_MACHINE = (
+    "keyholm.cli.checks.module",
+    "keyholm.cli.checks.programs",
+    "keyholm.cli.checks.vendors",
+)
 STATUS: dict[str, Any] = {
     "version": VERSION,
     "pid": 1,

@@ -23,7 +23,9 @@ from tests.programs import program
 
 PAGES = sorted(Path(__file__).parent.glob("*.txt"))
 COMMANDS = Path(sys.executable).parent
-FOREIGN = re.compile(r"(?<![-\w./])(?:ssh-keygen|ssh-add|ssh-agent|ssh|git|openssl)(?= )")
+FOREIGN = re.compile(
+    r"(?<![-\w./])(?:ssh-keygen|ssh-add|ssh-agent|ssh|git|openssl|softhsm2-util|pkcs11-tool)(?= )"
+)
 PATIENCE = 60  # seconds for one command
 
 

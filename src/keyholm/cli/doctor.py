@@ -16,9 +16,10 @@ from keyholm.cli.checks import (
     ssh,
     tpm,
     trail,
+    vendors,
 )
-from keyholm.cli.checks.finding import BAD, GOOD, WARNING, Check, Finding, Patient
-from keyholm.cli.output import Style, print_json, printable
+from keyholm.cli.checks.finding import BAD, Check, Finding, Patient, shown
+from keyholm.cli.output import print_json
 from keyholm.cli.parser import add_json
 from keyholm.client import connect
 from keyholm.core.errors import KeyholmError
@@ -38,6 +39,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     module.door_answers,
     module.module_is_good,
     module.other_agents_take_it,
+    vendors.modules_work,
+    vendors.installed_ones_are_known,
     programs.programs_know_keyholm,
     programs.known_once,
     programs.nss_knows_once,
@@ -73,7 +76,7 @@ def run(arguments: Namespace) -> int:
         print_json({"findings": [finding._asdict() for finding in findings]})
     else:
         for finding in findings:
-            sys.stdout.write(_shown(finding))
+            sys.stdout.write(shown(finding))
     bad = [finding.status for finding in findings if finding.level == BAD]
     return bad[0] if bad else 0
 
@@ -104,12 +107,3 @@ def _patient(*, asks: bool) -> Patient:
 def examine(patient: Patient) -> Iterator[Finding]:
     for check in CHECKS:
         yield from check(patient)
-
-
-def _shown(finding: Finding) -> str:
-    style = Style(sys.stdout)
-    mark = {GOOD: style.good("ok  "), WARNING: style.warning("warn"), BAD: style.bad("BAD ")}
-    lines = [f"{mark[finding.level]}  {style.strong(finding.check)}: {printable(finding.what)}"]
-    lines += [f"      why: {printable(finding.why)}"] if finding.why else []
-    lines += [f"       do: {printable(finding.remedy)}"] if finding.remedy else []
-    return "\n".join(lines) + "\n"

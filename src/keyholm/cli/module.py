@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from keyholm.cli.modules.adding import Plan, Wish
     from keyholm.cli.modules.importing import Taken
     from keyholm.cli.parser import Parser, Subparsers
+    from keyholm.daemon.module_files import ModuleSettings
     from keyholm.daemon.places import Places
     from keyholm.daemon.vendors.needs import Need
 
@@ -85,6 +86,15 @@ def _add_environment(parser: "Parser") -> None:
 
 
 def _add_rest(actions: "Subparsers") -> None:
+    test = actions.add_parser(
+        "test",
+        description="Start a module by itself, without the daemon, and tell what it has: whether "
+        "it loads, what it says of itself, its slots and tokens. No PIN is asked for or sent.",
+    )
+    test.add_argument("file", metavar="PATH|NAME", help="its library, or the name of a module")
+    _add_environment(test)
+    add_json(test)
+    test.set_defaults(run=run_test)
     listed = actions.add_parser(
         "list", description="List the modules, with what the daemon knows of each."
     )
@@ -255,6 +265,38 @@ def run_list(arguments: Namespace) -> int:
     else:
         sys.stderr.write(f"There are no modules in {folder}. `keyholm module add` adds one.\n")
     return 0
+
+
+# --- test ----------------------------------------------------------------------------
+
+
+def run_test(arguments: Namespace) -> int:
+    from keyholm.cli.checks.finding import BAD, shown
+    from keyholm.cli.modules import testing
+
+    name, settings = _settings(arguments)
+    report = testing.tested(name, settings)
+    if arguments.json:
+        print_json(testing.as_json(report))
+    else:
+        sys.stdout.write("".join(shown(finding) for finding in report.findings))
+    bad = [finding.status for finding in report.findings if finding.level == BAD]
+    return bad[0] if bad else 0
+
+
+def _settings(arguments: Namespace) -> "tuple[str, ModuleSettings]":
+    """Of a module that is there, or of one as it would be added."""
+    from keyholm.cli.modules.adding import Wish, planned
+    from keyholm.daemon import module_files
+
+    places = places_here()
+    folder = module_files.folder(places)
+    given = arguments.file
+    if module_files.NAME.fullmatch(given) and module_files.file_of(folder, given).exists():
+        return given, module_files.read(folder, given)
+    wish = Wish(given, env=variables(arguments.env), init_args=arguments.init_args)
+    plan = planned(wish, module_files.Modules({}, {}), places, os.environ)
+    return plan.name, plan.settings
 
 
 # --- import --------------------------------------------------------------------------

@@ -75,7 +75,8 @@ JSON: Final = {
     "module": '`add`: `{"name", "file", "written", "settings", "needs", "warnings"}`; `list`: '
     '`modules.list` with the `file` of each; `import`: `{"modules": [{"p11_kit", "skipped", '
     '"remarks", "module"}]}`; `remove`: `{"name", "file"}`; `pin`: `{"name", "before", '
-    '"sha256"}`',
+    '"sha256"}`; `test`: `{"findings", "isolation", "info", "slots", "stderr"}`, findings as of '
+    "`doctor`",
     "doctor": '`{"findings": [{"level", "check", "what", "why", "remedy", "status"}]}`, where '
     "`level` is good, warning or bad",
     "why": '`{"refusals": [...]}`, records of the trail with their session',

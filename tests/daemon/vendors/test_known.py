@@ -147,6 +147,13 @@ def test_a_configuration_without_a_folder_gives_none() -> None:
             },
             ("sockets", "/run/user/1/bus"),
         ),
+        (
+            {
+                "TPM2_PKCS11_TCTI": "tabrmd:bus_type=session",
+                "DBUS_SESSION_BUS_ADDRESS": "unix:path=/run/user/1/bus,guid=1",
+            },
+            ("sockets", "/run/user/1/bus"),
+        ),
         ({"TPM2_PKCS11_TCTI": "swtpm:path=/run/tpm.sock"}, ("sockets", "/run/tpm.sock")),
         ({"TCTI": "swtpm:host=localhost,port=2321"}, ("network", "")),
         ({"TPM2_PKCS11_TCTI": "mssim"}, ("network", "")),

@@ -1,8 +1,10 @@
 """What a check finds, and what it looks at."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from keyholm.cli.output import Style, printable
 from keyholm.core.errors import KeyholmError
 
 if TYPE_CHECKING:
@@ -35,3 +37,13 @@ class Patient(NamedTuple):
 
 
 Check = Callable[[Patient], Iterator[Finding]]
+
+
+def shown(finding: Finding) -> str:
+    """As a person reads it."""
+    style = Style(sys.stdout)
+    mark = {GOOD: style.good("ok  "), WARNING: style.warning("warn"), BAD: style.bad("BAD ")}
+    lines = [f"{mark[finding.level]}  {style.strong(finding.check)}: {printable(finding.what)}"]
+    lines += [f"      why: {printable(finding.why)}"] if finding.why else []
+    lines += [f"       do: {printable(finding.remedy)}"] if finding.remedy else []
+    return "\n".join(lines) + "\n"

@@ -32,6 +32,11 @@ def module_in(modules: Path, name: str) -> Spec:
         raise BadConfiguration(
             f"Module {name} is switched off.", remedy=f"Set `enabled` in its file in {modules}."
         )
+    return spec_of(name, settings)
+
+
+def spec_of(name: str, settings: module_files.ModuleSettings) -> Spec:
+    """Raises `BadConfiguration` where the library is not to be loaded."""
     library = module_files.check_library(name, settings)
     told = {field: getattr(settings, field) for field in SHARED}
     return Spec(name=name, library=library, **told)
