@@ -9,6 +9,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from mmap import mmap
 from typing import Final, NoReturn, Protocol
 
 from keyholm.wire.codec import Malformed
@@ -18,6 +19,8 @@ from keyholm.worker.spec import MASTER, MOST_PACKET, Loaded, Spec, decode, encod
 
 DESCRIPTOR: Final = struct.Struct("i")
 GOODBYE_SECONDS: Final = 1.0
+ROOM: Final = 1 << 20  # bytes that a process must be able to get
+USED_UP: Final = 71  # its status: EX_OSERR
 
 
 class LoadFailed(Exception):
@@ -42,6 +45,17 @@ class Service(Protocol):
 
     def end(self) -> None:
         """Nobody wants the library any more: it may say goodbye to others. It need not return."""
+
+
+def end_if_used_up() -> None:
+    """A library that has taken all descriptors or all memory will fail from now on, or find
+    nothing where its files are. This process ends, and the next one begins anew."""
+    try:
+        os.close(os.dup(MASTER))
+        mmap(-1, ROOM).close()
+    except (OSError, MemoryError) as error:
+        os.write(2, f"it has used up what it may have: {error}\n".encode())
+        os._exit(USED_UP)
 
 
 def run(service: Service) -> NoReturn:
@@ -81,10 +95,11 @@ def _channels(master: socket.socket) -> Iterator[socket.socket]:
         data, rights, _, _ = master.recvmsg(1, socket.CMSG_SPACE(DESCRIPTOR.size))
         if not data:
             return
-        # Without a descriptor there was no room for one: the other side sees that it is closed.
-        if rights:
-            (descriptor,) = DESCRIPTOR.unpack(rights[0][2][: DESCRIPTOR.size])
-            yield socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, descriptor)
+        if not rights:
+            end_if_used_up()  # there was no room for one
+            continue
+        (descriptor,) = DESCRIPTOR.unpack(rights[0][2][: DESCRIPTOR.size])
+        yield socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, descriptor)
 
 
 def _serve_one(service: Service, channel: socket.socket) -> None:

@@ -22,6 +22,7 @@ from typing import Final, Self
 from keyholm.core.errors import KeyholmError
 from keyholm.wire.codec import Bytes, Malformed
 from keyholm.worker import frames
+from keyholm.worker.frames import HungUp
 from keyholm.worker.spec import MOST_PACKET, Isolation, Loaded, decode
 from keyholm.worker.start import Ended, Started, Starter, how
 
@@ -35,6 +36,9 @@ LONGEST_REST: Final = 60.0
 class WorkerFailed(Exception):
     """`what` says it in a sentence; `lines` is the last that it wrote to its standard error."""
 
+    unsent = False
+    """The worker had ended before it was asked: nothing was done."""
+
     def __init__(self, what: str, lines: tuple[str, ...] = ()) -> None:
         super().__init__(what)
         self.what, self.lines = what, lines
@@ -43,9 +47,11 @@ class WorkerFailed(Exception):
 class WorkerDied(WorkerFailed):
     """It ended, in the middle of `call` or before."""
 
-    def __init__(self, what: str, call: str, lines: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, what: str, call: str, lines: tuple[str, ...] = (), *, unsent: bool = False
+    ) -> None:
         super().__init__(what, lines)
-        self.call = call
+        self.call, self.unsent = call, unsent
 
 
 class WorkerHung(WorkerFailed):
@@ -193,11 +199,11 @@ class Channel:
         after `seconds` is ended. Raises `WorkerDied` and `WorkerHung`."""
         running = self._running
         if running.fate is not None:
-            raise running.died(what)
+            raise running.died(what, unsent=True)
         if not self._background:
             running.calling.add(self)
         try:
-            frames.send(self._socket, frame)
+            self._send(frame, what)
             return frames.receive(self._socket, seconds)
         except (OSError, Malformed) as error:
             self.close()
@@ -206,6 +212,13 @@ class Channel:
             if not self._background:
                 running.calling.discard(self)
                 running.used = time.monotonic()
+
+    def _send(self, frame: Bytes, what: str) -> None:
+        try:
+            frames.send(self._socket, frame)
+        except HungUp as error:
+            self.close()
+            raise self._running.died(what, unsent=True) from error
 
     def _failed(self, what: str, seconds: float, error: Exception) -> WorkerFailed:
         match error:
@@ -322,16 +335,17 @@ class _Running:
 
     # --- how it ends ------------------------------------------------------------------
 
-    def died(self, call: str) -> WorkerDied:
-        """What to raise of a `call` that its end cut short; or that came after."""
+    def died(self, call: str, *, unsent: bool = False) -> WorkerDied:
+        """What to raise of a `call` that its end cut short; or that came after (`unsent`)."""
         with self._lock:
             if self.fate is None:
                 ended = self._gather()
                 status = ended.status
                 told = how(status) if status is not None else "closed its connection"
-                self._settle(f"{self._name} {told} during {call}.", ended)
+                when = "before" if unsent else "during"
+                self._settle(f"{self._name} {told} {when} {call}.", ended)
                 self._on_death(str(self.fate))
-        return WorkerDied(str(self.fate), call, self._lines)
+        return WorkerDied(str(self.fate), call, self._lines, unsent=unsent)
 
     def hung(self, call: str, seconds: float) -> WorkerHung:
         sentence = f"{self._name} was ended: {call} took longer than {seconds:g} s."

@@ -81,12 +81,15 @@ class Wire:
     card: Card
     generation: int = 1
     mine: bool = True
+    asked: int = 0
+    unsent: bool = False
 
     @property
     def alive(self) -> bool:
         return self.mine and self.card.alive
 
     def call(self, name: str, *values: Any, seconds: float | None = None) -> Any:
+        self.asked += 1
         if not self.alive:
             self.mine = False
             raise StoreFailed("The worker died.")

@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import time
 from typing import Final
 
 from keyholm.stores.modules.binding.binding import Binding
@@ -13,6 +14,7 @@ from keyholm.wire.pkcs11.constants import CKR
 from keyholm.wire.pkcs11.dialect import OWN_VERSION, Dialect
 from keyholm.wire.pkcs11.messages import protocol_of
 from keyholm.worker.frames import Inbox, send
+from keyholm.worker.host import end_if_used_up
 
 PROTOCOL: Final = protocol_of(Dialect(OWN_VERSION))
 # What may carry a PIN or a key. A mechanism may, too: a password that a key is derived from.
@@ -26,16 +28,26 @@ SECRET_CALLS: Final = frozenset(
 )
 
 
+# Seconds between two looks at what the library has taken; and after which calls it is looked at
+# besides, since they find nothing where there is no descriptor left.
+LOOK: Final = 0.5
+TELLING: Final = frozenset({"FindObjects", "FindObjectsWith", "OpenSession"})
+
+
 def serve(library: Library, channel: socket.socket) -> None:
     """Until the channel is closed. Raises `HungUp` and `Malformed`, when nobody is there to tell."""
     binding = Binding(library)
     inbox = Inbox(channel)
+    look = time.monotonic() + LOOK
     while True:
         body = inbox.receive()
         call, said = answer(binding, body)
         if call is None or call.name in SECRET_CALLS:
             inbox.wipe()
         send(channel, said)
+        if call is None or call.name in TELLING or time.monotonic() > look:
+            end_if_used_up()
+            look = time.monotonic() + LOOK
 
 
 def answer(binding: Binding, body: Bytes) -> tuple[Call | None, bytes]:

@@ -205,6 +205,18 @@ _VENDORS_OWN: Final = Meaning(errors.StoreFailed, "answered in a way of its own"
 _OF_MECHANISMS: Final = ("Init", "Once", "GenerateKey", "GenerateKeyPair", "DeriveKey", "WrapKey")
 
 
+# What those calls are of the standard's that only our dialect has: a user's search finds these.
+_STANDARD: Final = {
+    "FindObjectsWith": "FindObjects",
+    **{f"{verb}Once": verb for verb in ("Sign", "Verify", "Encrypt", "Decrypt", "Digest")},
+}
+
+
+def function(call: str) -> str:
+    """The standard's function that `call` is one of: C_Sign for SignOnce."""
+    return f"C_{_STANDARD.get(call, call)}"
+
+
 def error_of(answered: Answered, who: str) -> KeyholmError:
     """`who` failed: a token's label, or a module's name."""
     status = answered.status
@@ -213,7 +225,7 @@ def error_of(answered: Answered, who: str) -> KeyholmError:
     if status == CKR.ARGUMENTS_BAD and answered.call.endswith(_OF_MECHANISMS):
         # SoftHSM2's word for a mechanism whose parameter it does not take.
         meaning = MEANINGS[CKR.MECHANISM_PARAM_INVALID]
-    word = f"{CKR.name(status)} of C_{answered.call}"
+    word = f"{CKR.name(status)} of {function(answered.call)}"
     if meaning.kind is errors.PinIncorrect:
         return errors.PinIncorrect(who)
     what = f"{who} {meaning.what} ({word})."

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from keyholm.core.errors import StoreFailed
 from keyholm.core.secret import Secret
-from keyholm.stores.modules.errors import Answered
+from keyholm.stores.modules.errors import Answered, function
 from keyholm.wire.codec import Malformed
 from keyholm.wire.pkcs11.calls import OURS, Call
 from keyholm.wire.pkcs11.dialect import OWN_VERSION, Dialect
@@ -30,6 +30,8 @@ class Line:
         self._channel, self._seconds = channel, seconds
         self._codec = Codec(Dialect(OWN_VERSION))
         self.generation = channel.generation
+        self.asked = 0  # so many calls
+        self.unsent = False  # the last of them: the worker had ended before
         self.encode: Callable[..., bytes] = self._codec.encode_request
 
     @property
@@ -51,10 +53,12 @@ class Line:
             frame[:] = bytes(len(frame))
 
     def sent(self, call: Call, frame: bytes | bytearray, seconds: float | None = None) -> Any:
-        what = call.function or call.name
+        what = function(call.name)
+        self.asked += 1
         try:
             answer = self._channel.call(frame, seconds or self._seconds, what)
         except WorkerFailed as error:
+            self.unsent = error.unsent
             raise failed(error) from error
         try:
             values = self._codec.decode_answer(call, answer)

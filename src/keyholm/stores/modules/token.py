@@ -283,7 +283,7 @@ class ModuleToken(Signs, Describes, PassesThrough):
         signature = call(key, way)
         if shape.signature and len(signature) != shape.signature:
             raise StoreFailed(
-                f"{self.label} gave a signature of {len(signature)} bytes; "
+                f"{self.label} gave a signature of {len(signature)} bytes at C_Sign; "
                 f"one by this key has {shape.signature}.",
                 remedy="Ask its maker.",
             )
