@@ -16,6 +16,7 @@ from tests.interop.conftest import Home
 from keyholm.wire.ssh import agent as wire
 from keyholm.wire.ssh import keys
 
+FAILURE: Final = 5
 SUCCESS: Final = 6
 IDENTITIES: Final = 12
 SIGNATURE: Final = 14

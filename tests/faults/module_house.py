@@ -3,6 +3,9 @@
 import contextlib
 import json
 import os
+import resource
+import select
+import socket
 import subprocess
 import sys
 import threading
@@ -10,12 +13,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tests.faults.clients import SIGNATURE, ask, children, connect, keeper
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from tests.faults.clients import SIGNATURE, ask, children, connect, framed, keeper
 from tests.interop.conftest import Home
 from tests.torture.rig import PIN, Torture
 
 from keyholm.daemon import module_files
 from keyholm.daemon.module_files import ModuleSettings
+from keyholm.wire.codec import Reader
 from keyholm.wire.ssh import agent as wire
 from keyholm.wire.ssh import keys
 
@@ -58,8 +66,19 @@ class House:
                 ),
             )
 
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[None]:
+        path = self.home.folder / "kh/run/ssh"
+        self.home.environment["SSH_AUTH_SOCK"] = str(path)
+        command = [sys.executable, "-m", "keyholm.cli.main", "serve"]
+        with self.home.started(command, path):
+            yield
+
     def open(self) -> None:
         self.home.keyholm("new", OTHER, "--type", "ed25519")
+        self.unlock()
+
+    def unlock(self) -> None:
         for token in self.tokens():
             self.home.keyholm("unlock", token, "--passphrase-file", str(self.pin))
 
@@ -76,7 +95,16 @@ class House:
         return {comment: blob for blob, comment in map(keys.parse_line, lines)}
 
     def request(self, name: str, data: bytes = b"data") -> bytes:
-        return wire.encode(wire.SignRequest(self.blobs()[name], data, wire.SignFlag(0)))
+        return request_for(self.blobs()[name], data)
+
+    def requests(self) -> dict[str, bytes]:
+        """Of the keys of all modules, by the label of their tokens."""
+        listed = json.loads(self.home.keyholm("list", "--json"))["keys"]
+        return {
+            each["token"].split("-")[1]: request_for(keys.parse_line(each["public"])[0])
+            for each in listed
+            if each["store"] == "modules"
+        }
 
     def answer(self, request: bytes) -> int:
         """The kind of answer, on a connection of its own."""
@@ -85,6 +113,28 @@ class House:
 
     def signs(self, request: bytes) -> bool:
         return self.answer(request) == SIGNATURE
+
+    def signs_often(self, request: bytes, times: int) -> None:
+        with connect(self.home) as client:
+            for _ in range(times):
+                assert ask(client, request)[0] == SIGNATURE
+
+    def signature_is_good(self, name: str, data: bytes) -> bool:
+        """Of P-256: made, and of these data."""
+        blob = self.blobs()[name]
+        with connect(self.home) as client:
+            frame = ask(client, request_for(blob, data))
+        answer = wire.decode(frame)
+        if not isinstance(answer, wire.SignResponse):
+            return False
+        return is_of(blob, bytes(answer.signature), data)
+
+    @contextlib.contextmanager
+    def asked(self, request: bytes) -> Iterator["Asked"]:
+        """Somebody who waits for an answer."""
+        with connect(self.home) as client:
+            client.sendall(framed(request))
+            yield Asked(client)
 
     @contextlib.contextmanager
     def going_on(self) -> Iterator["GoingOn"]:
@@ -102,15 +152,33 @@ class House:
     def why(self, count: int = 1) -> str:
         return " ".join(self.home.keyholm("why", "-n", str(count)).split())
 
-    def records(self, *, outcome: str | None = None) -> list[dict[str, Any]]:
-        """Of the use of keys."""
+    def uses(self, store: str) -> tuple[int, int]:
+        """Records of signatures that were made, and of those that were not."""
         lines = self.home.keyholm("log", "export", "--format", "jsonl").splitlines()
         found = [json.loads(line) for line in lines]
-        return [
-            each
+        results = [
+            each.get("result", "ok")
             for each in found
-            if each.get("op") == "sign" and (outcome is None or each.get("outcome") == outcome)
+            if each.get("op") == "sign" and each.get("store") == store
         ]
+        return results.count("ok"), len(results) - results.count("ok")
+
+    @contextlib.contextmanager
+    def broken_trail(self) -> Iterator[None]:
+        """The daemon can write no more."""
+        pid = keeper(self.home)
+        before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, before[1]))
+        try:
+            yield
+        finally:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+
+    def memory_kib(self) -> int:
+        """Of the keeper."""
+        status = Path(f"/proc/{keeper(self.home)}/status").read_text()
+        (line,) = (each for each in status.splitlines() if each.startswith("VmRSS:"))
+        return int(line.split()[1])
 
     def processes(self) -> list[int]:
         """The keeper, the steward, the workers and all that they started."""
@@ -119,6 +187,19 @@ class House:
             with contextlib.suppress(FileNotFoundError):
                 found += children(pid)
         return found
+
+
+class Asked:
+    def __init__(self, client: socket.socket) -> None:
+        self._client = client
+
+    def answered(self) -> bool:
+        return bool(select.select([self._client], [], [], 0)[0])
+
+    def answer(self) -> int:
+        """What kind of answer came at last."""
+        size = int.from_bytes(self._client.recv(4, socket.MSG_WAITALL))
+        return self._client.recv(size, socket.MSG_WAITALL)[0]
 
 
 class GoingOn:
@@ -152,6 +233,30 @@ class GoingOn:
     def end(self) -> None:
         self._over.set()
         self._thread.join()
+
+
+def request_for(blob: bytes, data: bytes = b"data") -> bytes:
+    return wire.encode(wire.SignRequest(blob, data, wire.SignFlag(0)))
+
+
+def is_of(blob: bytes, signature: bytes, data: bytes) -> bool:
+    """Whether an SSH signature of P-256 is of these data."""
+    public = keys.decode(blob)
+    assert isinstance(public, keys.Ecdsa)
+    point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), public.point)
+    reader = Reader(signature)
+    text(reader)
+    numbers = Reader(text(reader))
+    r, s = (int.from_bytes(text(numbers)) for _ in range(2))
+    try:
+        point.verify(encode_dss_signature(r, s), data, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        return False
+    return True
+
+
+def text(reader: Reader) -> bytes:
+    return reader.take(int.from_bytes(reader.take(4)))
 
 
 def program_signs(home: Home, module: str, label: str, times: int = 1) -> list[str]:
