@@ -110,12 +110,14 @@ def store_is_whole(patient: Patient) -> Iterator[Finding]:
 
 def tokens_are_guarded(patient: Patient) -> Iterator[Finding]:
     for token in patient.status["tokens"] if patient.status else ():
-        name = f"{token['store']}/{token['name']}"
-        if token["store"] == "disk" and not token["guarded"]:
+        if token["store"] != "disk":
+            continue  # its maker guards it
+        name = f"disk/{token['name']}"
+        if not token["guarded"]:
             why = "Whoever reads its files, or a backup of your disk, has its keys."
             remedy = "keyholm token new NAME; make new keys there"
             yield Finding(WARNING, "store", f"No passphrase protects {name}.", why, remedy)
-        if token["guarded"] and not any(slot["kind"] == "recovery" for slot in token["slots"]):
+        elif not any(slot["kind"] == "recovery" for slot in token["slots"]):
             why = "When its passphrase is forgotten its keys are lost."
             remedy = f"keyholm passwd {token['name']} --recovery"
             yield Finding(WARNING, "store", f"{name} has no recovery code.", why, remedy)
