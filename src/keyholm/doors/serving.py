@@ -126,8 +126,7 @@ class Connection:
         receive = self._receive
         while True:
             while (size := self._whole()) is None:
-                if self._unread:
-                    self._take()
+                self._take()
                 room = self._room()
                 if room is None or self._is_late():
                     return
@@ -190,12 +189,14 @@ class Connection:
         return count
 
     def _take(self) -> None:
-        """Take from the kernel what was only looked at.
+        """Take from the kernel what was only looked at, if anything was.
 
         A client that sleeps in recv() is woken as well when its request is taken, for nothing:
         that costs it, and us, as much as a signature by Ed25519. So a request is taken when
         its answer has been sent.
         """
+        if not self._unread:
+            return
         place = self._buffer.view[self._filled - self._unread : self._filled]
         self._unread = 0
         with contextlib.suppress(OSError):  # the next receiving says the same
@@ -251,8 +252,7 @@ class Connection:
 
     def receive_into(self, target: memoryview) -> bool:
         """Raw bytes that follow a frame. False if the client was gone or too slow for them."""
-        if self._unread:
-            self._take()
+        self._take()
         early = self._buffer.view[self._taken : min(self._filled, self._taken + len(target))]
         target[: len(early)] = early
         self._buffer.wipe(self._taken, self._taken + len(early))
@@ -282,18 +282,15 @@ class Connection:
         if sent < len(payload):
             self._time_out()
             self.socket.sendall(memoryview(payload)[sent:])
-        if self._unread:
-            self._take()
+        self._take()
 
     def end(self) -> None:
         """Before it is closed: a client that left something unread behind is told of an error."""
-        if self._unread:
-            self._take()
+        self._take()
 
     def wipe(self, frame: memoryview) -> None:
         """Overwrite a frame that held a secret."""
-        if self._unread:
-            self._take()
+        self._take()
         frame[:] = bytes(len(frame))
 
 
