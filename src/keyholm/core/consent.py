@@ -111,10 +111,11 @@ def _few_left(token: Token) -> int | None:
     """How many tries of its PIN are left, where some were lost."""
     if not isinstance(token, HasPins):
         return None
-    left, most = token.pin_state(Role.USER).tries_left, token.pin_state(Role.USER).tries
+    state = token.pin_state(Role.USER)
+    left = state.tries_left
     if isinstance(token, PassesThrough) and left > 1:
         return None  # it says that tries were lost, and not how many are left
-    return left if left < most else None
+    return left if left < state.tries else None
 
 
 def _grant(caller: Caller, key: Key) -> tuple[object, ...] | None:

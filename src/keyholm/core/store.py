@@ -224,8 +224,7 @@ class MechanismInfo(NamedTuple):
     flags: int
 
 
-@dataclass(frozen=True, slots=True)
-class TokenInfo:
+class TokenInfo(Struct, frozen=True):
     """What a token says of itself (CK_TOKEN_INFO)."""
 
     manufacturer: str
