@@ -18,10 +18,6 @@ from keyholm.daemon.vendors.needs import Here, Need, distinct, of_variables
 SUBFOLDERS: Final = ("", "pkcs11", "softhsm", "nss", "opencryptoki", "p11-kit")
 
 
-def nothing(here: Here) -> Iterator[Need]:
-    yield from ()
-
-
 class Known(NamedTuple):
     name: str
     title: str

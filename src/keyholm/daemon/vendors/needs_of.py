@@ -117,9 +117,6 @@ def _tcti(here: Here, given: str) -> Iterator[Need]:
     elif name == "tabrmd" and settings.get("bus_type") == "session":
         bus = server_socket(here.env.get("DBUS_SESSION_BUS_ADDRESS", ""))
         yield socket(bus, "tpm2-abrmd is reached over the session bus")
-    elif name == "tabrmd" and settings.get("bus_type") == "session":
-        address = here.env.get("DBUS_SESSION_BUS_ADDRESS", "")
-        yield socket(server_socket(address), "tpm2-abrmd is reached over that bus")
     elif name == "tabrmd":
         yield socket(SYSTEM_BUS, "tpm2-abrmd is reached over the system bus")
     elif name == "device":
