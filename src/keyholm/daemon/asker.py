@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from keyholm.core.caller import Peer, Process
+from keyholm.core.prompt import Kind, Question
 from keyholm.daemon.steward import pidfd
 from keyholm.daemon.steward.client import StewardClient
 from keyholm.daemon.steward.look_up import Gone, LookUp
@@ -27,6 +28,21 @@ class Asker(threading.local):
     begun: Peer | None = None  # who was looked up last, or is being
     ahead: tuple[Peer, LookUp | Gone] | None = None
     handle: tuple[Peer, int | None] | None = None
+
+    def question(
+        self, kind: Kind, text: str, prompt: str = "", attempts_left: int | None = None
+    ) -> Question:
+        """For whoever asks; for nobody's screen in particular, where that is not known."""
+        peer = self.peer
+        return Question(
+            kind,
+            "keyholm",
+            text,
+            prompt,
+            attempts_left=attempts_left,
+            pid=peer.pid if peer else 0,
+            uid=peer.uid if peer else 0,
+        )
 
 
 class LooksUp(Struct, frozen=True):

@@ -7,7 +7,7 @@ one, once, as ssh-agent does.
 from typing import Final
 
 from keyholm.core.errors import ConsentDenied, ProofNeeded
-from keyholm.core.prompt import Kind, Question
+from keyholm.core.prompt import Kind
 from keyholm.core.secret import Secret
 from keyholm.daemon.asker import Asker
 from keyholm.daemon.steward.client import StewardClient
@@ -44,7 +44,7 @@ class SecurityKeys:
         if not private.flags & USER_PRESENCE:
             return self._steward.sign_with_key(key, provider, data, pin, SECONDS)
         notice = self._steward.show(
-            self._question(Kind.NOTICE, f"Confirm user presence for key {_named(private)}")
+            self._asker.question(Kind.NOTICE, f"Confirm user presence for key {_named(private)}")
         )
         try:
             return self._steward.sign_with_key(key, provider, data, pin, SECONDS)
@@ -53,25 +53,13 @@ class SecurityKeys:
 
     def _pin(self, private: Private) -> Secret:
         """Raises `NoPrompter` and `ConsentDenied`."""
-        question = self._question(
+        question = self._asker.question(
             Kind.SECRET, f"The FIDO key {_named(private)} wants its PIN.", "PIN:"
         )
         answer = self._steward.ask(question)
         if answer.secret is None:
             raise ConsentDenied(f"No PIN was given for the FIDO key ({answer.reason}).")
         return answer.secret
-
-    def _question(self, kind: Kind, text: str, prompt: str = "") -> Question:
-        peer = self._asker.peer
-        return Question(
-            kind,
-            "keyholm",
-            text,
-            prompt,
-            pid=peer.pid if peer else 0,
-            uid=peer.uid if peer else 0,
-            seconds=SECONDS,
-        )
 
 
 def _named(private: Private) -> str:

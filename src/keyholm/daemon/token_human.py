@@ -2,15 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
 from keyholm.core.errors import ConsentDenied
-from keyholm.core.prompt import Kind, Question
+from keyholm.core.prompt import Kind
 from keyholm.core.secret import Secret
 from keyholm.daemon.asker import Asker
 from keyholm.daemon.steward.client import StewardClient
-
-SECONDS: Final = 60.0
 
 
 class TokenHuman:
@@ -18,7 +15,7 @@ class TokenHuman:
         self._steward, self._asker = steward, asker
 
     def pin(self, text: str, attempts_left: int | None = None) -> Secret:
-        answer = self._steward.ask(self._question(Kind.SECRET, text, "PIN:", attempts_left))
+        answer = self._steward.ask(self._asker.question(Kind.SECRET, text, "PIN:", attempts_left))
         if answer.secret is None:
             raise ConsentDenied(
                 f"No PIN was given ({answer.reason or 'denied'}).",
@@ -27,7 +24,7 @@ class TokenHuman:
         return answer.secret
 
     def confirm(self, text: str) -> None:
-        answer = self._steward.ask(self._question(Kind.CONFIRM, text))
+        answer = self._steward.ask(self._asker.question(Kind.CONFIRM, text))
         if not answer.granted:
             raise ConsentDenied(
                 f"The PIN was not sent: nobody agreed to it ({answer.reason or 'denied'}).",
@@ -36,23 +33,8 @@ class TokenHuman:
 
     @contextmanager
     def notice(self, text: str) -> Iterator[None]:
-        shown = self._steward.show(self._question(Kind.NOTICE, text))
+        shown = self._steward.show(self._asker.question(Kind.NOTICE, text))
         try:
             yield
         finally:
             shown.withdraw()
-
-    def _question(
-        self, kind: Kind, text: str, prompt: str = "", attempts_left: int | None = None
-    ) -> Question:
-        peer = self._asker.peer
-        return Question(
-            kind,
-            "keyholm",
-            text,
-            prompt,
-            attempts_left=attempts_left,
-            pid=peer.pid if peer else 0,
-            uid=peer.uid if peer else 0,
-            seconds=SECONDS,
-        )
