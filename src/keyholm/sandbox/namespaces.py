@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, NoReturn
 
-from keyholm.sandbox.process import control, give_up_capabilities, refuse_debuggers
+from keyholm.sandbox.process import give_up_capabilities, refuse_debuggers, take_in_orphans
 
 CLONE_NEWNS: Final = 0x00020000
 CLONE_NEWUTS: Final = 0x04000000
@@ -24,7 +24,6 @@ CLONE_NEWIPC: Final = 0x08000000
 CLONE_NEWUSER: Final = 0x10000000
 CLONE_NEWPID: Final = 0x20000000
 CLONE_NEWNET: Final = 0x40000000
-PR_SET_CHILD_SUBREAPER: Final = 36
 GOOD, BAD = b"g", b"b"
 MOST: Final = 4096
 
@@ -42,7 +41,7 @@ def enter(*, network: bool, ipc: bool, build: Callable[[], None], lose: Callable
     flags |= 0 if network else CLONE_NEWNET
     flags |= 0 if ipc else CLONE_NEWIPC | CLONE_NEWPID
     reading, writing = os.pipe()
-    control(PR_SET_CHILD_SUBREAPER, 1)  # the first one comes back to us
+    take_in_orphans()  # the first one comes back to us
     trying = os.fork()
     if trying == 0:
         os.close(reading)

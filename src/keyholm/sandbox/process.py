@@ -1,5 +1,5 @@
-"""What a process gives up of itself. Children inherit it, but for `refuse_debuggers`: a
-program that is executed begins anew."""
+"""What a process gives up of itself, and that it takes in orphans. Children inherit the former,
+but for `refuse_debuggers`: a program that is executed begins anew."""
 
 import ctypes
 import resource
@@ -7,6 +7,7 @@ from typing import Final
 
 PR_SET_DUMPABLE: Final = 4
 PR_CAPBSET_DROP: Final = 24
+PR_SET_CHILD_SUBREAPER: Final = 36
 PR_SET_NO_NEW_PRIVS: Final = 38
 PR_SET_MDWE: Final = 65
 MDWE_REFUSE_EXEC_GAIN: Final = 1
@@ -38,6 +39,11 @@ def refuse_new_privileges() -> bool:
     return control(PR_SET_NO_NEW_PRIVS, 1)
 
 
+def take_in_orphans() -> bool:
+    """What its children leave behind comes back to it. Not inherited."""
+    return control(PR_SET_CHILD_SUBREAPER, 1)
+
+
 def refuse_new_code() -> bool:
     """Nothing that was writable ever becomes executable."""
     return control(PR_SET_MDWE, MDWE_REFUSE_EXEC_GAIN)
@@ -56,6 +62,6 @@ def give_up_capabilities(keep: tuple[int, ...] = ()) -> bool:
     return bool(_libc.capset(header, (ctypes.c_uint32 * 6)(kept, kept, 0, 0, 0, 0)) == 0)
 
 
-def control(option: int, value: int) -> bool:
+def control(option: int, value: int, more: int = 0) -> bool:
     """prctl(2)"""
-    return bool(_libc.prctl(option, value, 0, 0, 0) == 0)
+    return bool(_libc.prctl(option, value, more, 0, 0) == 0)

@@ -13,6 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from keyholm.sandbox.process import control
 from keyholm.sandbox.system_calls import NUMBERS
 
 PR_SET_SECCOMP: Final = 22
@@ -154,8 +155,4 @@ def apply(allowed: Allowed) -> bool:
     code = b"".join(instruction.encode() for instruction in program)
     buffer = ctypes.create_string_buffer(code, len(code))
     header = _Program(len(program), ctypes.addressof(buffer))
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
-    return bool(
-        libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(header), 0, 0) == 0
-    )
+    return control(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(header))

@@ -4,7 +4,6 @@ Most requests look up a caller and are answered at once; some wait for a human o
 The steward ends, and with it every program that it started, when the keeper is gone.
 """
 
-import ctypes
 import os
 import select
 import signal
@@ -21,11 +20,13 @@ from keyholm.daemon.steward.channel import DESCRIPTOR, HungUp, receive, send
 from keyholm.daemon.steward.client import StewardClient
 from keyholm.daemon.steward.descent import Descent
 from keyholm.daemon.steward.identify import identify, owner_of, resolve
+from keyholm.sandbox.process import (
+    refuse_debuggers,
+    refuse_new_privileges,
+    take_in_orphans,
+)
 from keyholm.wire.codec import Malformed
 
-PR_SET_DUMPABLE: Final = 4
-PR_SET_CHILD_SUBREAPER: Final = 36
-PR_SET_NO_NEW_PRIVS: Final = 38
 MOST_CHANNELS: Final = 512  # fewer than the descriptors that a process may usually have
 FIRST_DESCRIPTOR: Final = 3
 # What is answered without a program that comes and goes.
@@ -39,8 +40,6 @@ WITHOUT_PROGRAM: Final = (
     messages.TryWorker,
     messages.Reload,
 )
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 Beside = Secret | socket.socket | None
 # Takes the request, the secret beside it, and the channel: the keeper hanging up takes the
@@ -92,14 +91,9 @@ def _become_steward(keep: Collection[int]) -> None:
         os.closerange(first, kept)
         first = kept + 1
     os.closerange(first, os.sysconf("SC_OPEN_MAX"))
-    # PINs pass through here. Programs that leave their parent come back to us, so that
-    # each of them can be told from a caller.
-    for option, value in (
-        (PR_SET_DUMPABLE, 0),
-        (PR_SET_NO_NEW_PRIVS, 1),
-        (PR_SET_CHILD_SUBREAPER, 1),
-    ):
-        _libc.prctl(option, value, 0, 0, 0)
+    refuse_debuggers()  # PINs pass through here
+    refuse_new_privileges()
+    take_in_orphans()  # so that each program of ours can be told from a caller
 
 
 class Steward:
