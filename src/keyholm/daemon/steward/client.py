@@ -165,16 +165,10 @@ class StewardClient:
 
     def start_worker(self, name: str, path: str = "") -> Started:
         """See `Starter`."""
-        with self._open() as channel:
-            channel.settimeout(CLOSING_SECONDS + SLACK)
-            try:
-                send(channel, messages.encode(messages.StartWorker(name, path)))
-                body, master = receive_socket(channel)
-                reply = expect(messages.decode_reply(body), messages.WorkerStarted)
-            except TimeoutError as error:
-                raise errors.DaemonFailed("The helper process did not answer in time.") from error
-            except (HungUp, Malformed) as error:
-                raise self._failure() from error
+        with self._own_channel(CLOSING_SECONDS + SLACK) as channel:
+            send(channel, messages.encode(messages.StartWorker(name, path)))
+            body, master = receive_socket(channel)
+            reply = expect(messages.decode_reply(body), messages.WorkerStarted)
         if master is None:
             raise errors.DaemonFailed("There is no room for the socket of one more worker.")
         started = Started(reply.pid, reply.inner, reply.isolation, master)
@@ -275,17 +269,23 @@ class StewardClient:
         seconds: float,
         secret: Secret | None = None,
     ) -> tuple[Reply, Secret | None]:
-        with self._program_runs(), self._open() as channel:
+        with self._program_runs(), self._own_channel(seconds) as channel:
+            send(channel, messages.encode(request), secret)
+            body, answer = receive(channel)
+            reply = messages.decode_reply(body)
+        return expect(reply, kind), answer
+
+    @contextmanager
+    def _own_channel(self, seconds: float) -> Iterator[socket.socket]:
+        """For one request that may take long. Raises `DaemonFailed`, also for its user."""
+        with self._open() as channel:
             channel.settimeout(seconds)
             try:
-                send(channel, messages.encode(request), secret)
-                body, answer = receive(channel)
-                reply = messages.decode_reply(body)
+                yield channel
             except TimeoutError as error:
                 raise errors.DaemonFailed("The helper process did not answer in time.") from error
             except (HungUp, Malformed) as error:
                 raise self._failure() from error
-        return expect(reply, kind), answer
 
     @contextmanager
     def _program_runs(self) -> Iterator[None]:
