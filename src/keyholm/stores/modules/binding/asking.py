@@ -1,22 +1,25 @@
 """C_GetAttributeValue of one object: what it says, held against what it was given."""
 
 import ctypes
+import struct
 import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from keyholm.stores.modules.binding.failing import Failed, broken, refused
-from keyholm.stores.modules.binding.memory import Memory, read
+from keyholm.stores.modules.binding.memory import Memory
 from keyholm.stores.modules.binding.structures import UNAVAILABLE, WORD, wide
-from keyholm.stores.modules.binding.templates import ROW, ROWS, Row, lay_rows
+from keyholm.stores.modules.binding.templates import ROW, ROWS, Row
 from keyholm.wire.pkcs11.attributes import KINDS, Kind, Value
 from keyholm.wire.pkcs11.constants import CKA, CKR
 
+ReadValue = Callable[[bytes], Value]
 GetAttributeValue = Callable[[int, int, int, int], int]
 
 FUNCTION: Final = "C_GetAttributeValue"
 UNTOLD: Final = (CKR.ATTRIBUTE_SENSITIVE, CKR.ATTRIBUTE_TYPE_INVALID)
 PARTLY: Final = (*UNTOLD, CKR.BUFFER_TOO_SMALL)
+_REMEMBERED: Final = 64  # forms of so many rows
 MOST_BYTES: Final = 16 << 20  # of all values of an answer
 
 
@@ -30,17 +33,22 @@ class Asking:
         self._object = target
         self._left = MOST_BYTES
 
-    def ask(self, rows: Sequence[Row]) -> tuple[int, list[int]]:
-        """The code, and the lengths. Of what it wrote the rest is not looked at."""
-        address = lay_rows(self._memory, rows)
-        rv = self._function(self._session, self._object, address, len(rows))
+    def ask(self, *rows: int) -> tuple[int, tuple[int, ...]]:
+        """The code, and the lengths: each row is a type, an address and the room that is there.
+
+        What the module made of the types and addresses is not looked at.
+        """
+        count = len(rows) // 3
+        form = _forms.get(count) or _form(count)
+        address = self._memory.put(form.pack(*rows))
+        rv = self._function(self._session, self._object, address, count)
         if rv and rv not in PARTLY:
             raise refused(FUNCTION, rv)
-        return rv, [row[2] for row in ROWS.iter_unpack(read(address, len(rows) * ROW))]
+        return rv, form.unpack(self._memory.bytes_at(address, form.size))[2::3]
 
     def length(self, number: int) -> tuple[int, int]:
         """The code and the length of one: UNAVAILABLE if it is not told."""
-        rv, (length,) = self.ask([(number, 0, 0)])
+        rv, (length,) = self.ask(number, 0, 0)
         return rv, UNAVAILABLE if rv in PARTLY else length
 
     def guess(self, size: int) -> int:
@@ -53,8 +61,19 @@ class Asking:
             raise broken(FUNCTION, f"says that {CKA.name(number)} has {length} bytes")
         return self._memory.room(length)
 
-    def value(self, number: int, address: int, length: int) -> Value:
-        return value_of(number, read(address, length))
+    def bytes_at(self, address: int, length: int) -> bytes:
+        return self._memory.bytes_at(address, length)
+
+
+_forms: dict[int, struct.Struct] = {}
+
+
+def _form(count: int) -> struct.Struct:
+    """So many rows."""
+    form = struct.Struct(ROWS.format[:1] + ROWS.format[1:] * count)
+    if count <= _REMEMBERED:
+        _forms[count] = form
+    return form
 
 
 def too_long(number: int, length: int, room: int) -> Failed:
@@ -63,9 +82,11 @@ def too_long(number: int, length: int, room: int) -> Failed:
 
 def value_of(number: int, data: bytes) -> Value:
     """A value as it crosses; None of what cannot be one of its kind."""
-    kind = KINDS.get(number, Kind.BYTES)
-    read_value = _VALUES.get(kind)
-    return data if read_value is None else read_value(data)
+    return reader_of(number)(data)
+
+
+def reader_of(number: int) -> ReadValue:
+    return _VALUES.get(KINDS.get(number, Kind.BYTES), bytes)
 
 
 def write_rows(address: int, rows: Sequence[Row]) -> None:
@@ -97,7 +118,7 @@ def _date(data: bytes) -> bytes | None:
     return data if len(data) in (0, 8) else None
 
 
-_VALUES: Final[dict[Kind, Callable[[bytes], Value]]] = {
+_VALUES: Final[dict[Kind, ReadValue]] = {
     Kind.BOOL: _bool,
     Kind.ULONG: _ulong,
     Kind.ULONGS: _ulongs,

@@ -7,10 +7,18 @@ spoils the call: SoftHSM2 has CKR_GENERAL_ERROR for the date of a private object
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from keyholm.stores.modules.binding import nested
-from keyholm.stores.modules.binding.asking import PARTLY, UNTOLD, Asking, too_long
+from keyholm.stores.modules.binding.asking import (
+    PARTLY,
+    UNTOLD,
+    Asking,
+    ReadValue,
+    reader_of,
+    too_long,
+    value_of,
+)
 from keyholm.stores.modules.binding.failing import Failed
 from keyholm.stores.modules.binding.structures import UNAVAILABLE
 from keyholm.wire.pkcs11.attributes import KINDS, Kind, Template, Value
@@ -26,11 +34,29 @@ _SPOILED: Final = (
     CKR.ARGUMENTS_BAD,
     CKR.ATTRIBUTE_VALUE_INVALID,
 )
+
+
+class _Shape(NamedTuple):
+    """How an attribute is asked for."""
+
+    number: int
+    room: int
+    is_small: bool  # no value is larger than its room
+    value: ReadValue
+
+
 # More than a value takes, so that a length which a module left alone is that of no value.
 _ROOMS: Final = {Kind.BOOL: 16, Kind.ULONG: 16, Kind.DATE: 16}
 _ROOM: Final = 4096
-# No value of these is larger than its room.
 _SMALL: Final = frozenset((*_ROOMS, Kind.NUMBER))
+
+
+def _shape(number: int) -> _Shape:
+    kind = KINDS.get(number, Kind.BYTES)
+    return _Shape(number, _ROOMS.get(kind, _ROOM), kind in _SMALL, reader_of(number))
+
+
+_shapes: Final = {number: _shape(number) for number in KINDS}
 
 
 def read_attributes(asking: Asking, types: Sequence[int]) -> tuple[Template, int]:
@@ -48,21 +74,28 @@ def read_attributes(asking: Asking, types: Sequence[int]) -> tuple[Template, int
 
 
 def _read_plain(asking: Asking, types: Sequence[int], told: dict[int, Value]) -> int:
-    asked = [_with_room(asking, number) for number in types]
+    shapes = [_shapes.get(number) or _shape(number) for number in types]
+    address = asking.guess(sum([shape.room for shape in shapes]))
+    rows: list[int] = []
+    for shape in shapes:
+        rows += (shape.number, address, shape.room)
+        address += shape.room
     try:
-        rv, lengths = asking.ask(asked)
+        rv, lengths = asking.ask(*rows)
     except Failed as failed:
         if failed.code not in _SPOILED or len(types) == 1:
             raise
         return _read_each(asking, types, told, failed)
     code = rv if rv in UNTOLD else CKR.OK
-    for (number, address, size), length in zip(asked, lengths, strict=True):
-        if length < size or (length == size and rv == CKR.OK):
-            told[number] = asking.value(number, address, length)
-        elif length == UNAVAILABLE and _is_untold(number, rv):
-            told[number] = None
+    for (number, room, is_small, value), at, length in zip(
+        shapes, rows[1::3], lengths, strict=True
+    ):
+        if length < room or (length == room and rv == CKR.OK):
+            told[number] = value(asking.bytes_at(at, length))
+        elif length == UNAVAILABLE and (rv == CKR.OK or (is_small and rv in UNTOLD)):
+            told[number] = None  # nor would it be with more room
         elif rv == CKR.OK:
-            raise too_long(number, length, size)
+            raise too_long(number, length, room)
         else:
             told[number], reason = _read_alone(asking, number)
             code = code or reason
@@ -86,25 +119,15 @@ def _read_each(
     return code
 
 
-def _with_room(asking: Asking, number: int) -> tuple[int, int, int]:
-    size = _ROOMS.get(KINDS.get(number, Kind.BYTES), _ROOM)
-    return number, asking.guess(size), size
-
-
-def _is_untold(number: int, rv: int) -> bool:
-    """Whether a value that was not given would not be with more room either."""
-    return rv == CKR.OK or (rv in UNTOLD and KINDS.get(number) in _SMALL)
-
-
 def _read_alone(asking: Asking, number: int) -> tuple[Value, int]:
     """Its length first, as it may be long."""
     rv, length = asking.length(number)
     if length == UNAVAILABLE:
         return None, rv if rv in UNTOLD else CKR.OK
     address = asking.room(number, length)
-    rv, (now,) = asking.ask([(number, address, length)])
+    rv, (now,) = asking.ask(number, address, length)
     if rv in PARTLY or now == UNAVAILABLE:
         return None, rv if rv in UNTOLD else CKR.OK
     if now > length:
         raise too_long(number, now, length)
-    return asking.value(number, address, now), CKR.OK
+    return value_of(number, asking.bytes_at(address, now)), CKR.OK

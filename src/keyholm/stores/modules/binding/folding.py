@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from keyholm.stores.modules.binding.arguments import LENGTH
-from keyholm.stores.modules.binding.failing import Failed, broken, check, refused
+from keyholm.stores.modules.binding.failing import Failed, broken, refused
 from keyholm.stores.modules.binding.output import MOST, SIZE
 from keyholm.stores.modules.binding.results import LONGEST
 from keyholm.stores.modules.binding.work import Work
@@ -24,15 +24,21 @@ _UNKNOWN: Final = ((1 << 64) - 1, 0)
 
 class Verb(NamedTuple):
     name: str
+    init: str
+    final: str
     flag: int  # of C_SessionCancel
     takes_key: bool = True
 
 
-SIGN: Final = Verb("Sign", CKF.SIGN)
-VERIFY: Final = Verb("Verify", CKF.VERIFY)
-ENCRYPT: Final = Verb("Encrypt", CKF.ENCRYPT)
-DECRYPT: Final = Verb("Decrypt", CKF.DECRYPT)
-DIGEST: Final = Verb("Digest", CKF.DIGEST, takes_key=False)
+def _verb(name: str, flag: int, *, takes_key: bool = True) -> Verb:
+    return Verb(name, f"{name}Init", f"{name}Final", flag, takes_key)
+
+
+SIGN: Final = _verb("Sign", CKF.SIGN)
+VERIFY: Final = _verb("Verify", CKF.VERIFY)
+ENCRYPT: Final = _verb("Encrypt", CKF.ENCRYPT)
+DECRYPT: Final = _verb("Decrypt", CKF.DECRYPT)
+DIGEST: Final = _verb("Digest", CKF.DIGEST, takes_key=False)
 # By the numbers that Begin has for them.
 _BEGUN: Final = (SIGN, VERIFY, ENCRYPT, DECRYPT, DIGEST)
 
@@ -46,7 +52,7 @@ def begin(work: Work, session: int, what: int, mechanism: Mechanism, key: int) -
     verb = _BEGUN[what]
     work.keep(mechanism)
     _init(work, verb, session, mechanism, key)
-    work.remember(f"{verb.name}Init", session)
+    work.remember(verb.init, session)
     return _UNKNOWN
 
 
@@ -88,11 +94,11 @@ def verify_once(
 def _init(work: Work, verb: Verb, session: int, mechanism: Mechanism, key: int) -> None:
     if mechanism.type == NO_MECHANISM.type:
         raise Failed(CKR.ARGUMENTS_BAD, "There is no mechanism.")
-    function = work.function(f"{verb.name}Init")
+    function = work.function(verb.init)
     address = work.lay_mechanism(mechanism, memory=work.kept)
     rv = function(session, address, key) if verb.takes_key else function(session, address)
     if rv:
-        raise refused(f"C_{verb.name}Init", rv)
+        raise refused(f"C_{verb.init}", rv)
 
 
 def _operate(work: Work, verb: Verb, session: int, data: bytes | None, room: int) -> bytes | int:
@@ -123,7 +129,8 @@ def _run(work: Work, verb: Verb, session: int, data: bytes | None, size: int) ->
     rv = function(session, data, _size(data), address, work.addresses[LENGTH])
     length: int = work.cells[LENGTH]
     if rv != CKR.BUFFER_TOO_SMALL:
-        check(f"C_{verb.name}", rv)
+        if rv:
+            raise refused(f"C_{verb.name}", rv)
         if size and length > size:
             raise broken(f"C_{verb.name}", f"gave {length} bytes into room for {size}")
     if length > LONGEST or (rv and length <= size):
@@ -140,7 +147,7 @@ def _end(work: Work, verb: Verb, session: int) -> None:
     cancel = work.library.functions.get("SessionCancel")
     if cancel is not None and cancel(session, verb.flag) == CKR.OK:
         return
-    final = work.library.functions.get(f"{verb.name}Final")
+    final = work.library.functions.get(verb.final)
     if final is None:
         return
     work.cells[LENGTH] = SIZE

@@ -43,6 +43,13 @@ class Memory:
         self._at = (end + _ALIGNMENT) & -_ALIGNMENT
         return self._base + at
 
+    def bytes_at(self, address: int, size: int) -> bytes:
+        """A copy of what is in a piece that was given out."""
+        at = address - self._base
+        if 0 <= at < self._size:
+            return self._view[at : at + size].tobytes()
+        return read(address, size)
+
     def clear(self) -> None:
         ctypes.memset(self._base, 0, min(self._at, self._size))
         self._at = 0

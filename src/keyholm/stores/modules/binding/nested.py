@@ -47,7 +47,7 @@ def read_template(asking: Asking, number: int) -> tuple[Value, int]:
     while _make_room(asking, root, OWN_DEPTH):
         for row in _templates(root):
             write_rows(row.address, [(each.type, each.address, each.room) for each in row.inside])
-        rv, (root.length,) = asking.ask([(root.type, root.address, root.room)])
+        rv, (root.length,) = asking.ask(root.type, root.address, root.room)
         for row in _templates(root):
             _look(row)
     return _value(root), rv if rv in UNTOLD else CKR.OK
