@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from tests.stores.modules.binding import echo
 from tests.stores.modules.binding.vendor import Session, Vendor
 from tests.torture.rig import PIN, Tokens, softhsm
 
 from keyholm.wire.pkcs11.constants import CKF
+from native import build
 
 LIBRARIES: Final = tuple(
     Path(folder)
@@ -64,6 +66,14 @@ def nss(tmp_path: Path) -> Iterator[Vendor]:
     vendor = Vendor(path, init_args=arguments, writes=[folder])
     yield vendor
     vendor.close()
+
+
+@pytest.fixture(scope="session")
+def echo_module(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    try:
+        return echo.module(tmp_path_factory.mktemp("echo"))
+    except build.NoCompiler as error:
+        pytest.skip(str(error))
 
 
 def slot_of(vendor: Vendor, label: str) -> int:

@@ -8,7 +8,6 @@ from typing import Any, Final
 import pytest
 from msgspec.structs import replace
 from tests.native.test_parameters import example
-from tests.stores.modules.binding import echo
 from tests.stores.modules.binding.vendor import Line, Session, Vendor
 
 from keyholm.stores.modules.answering import PROTOCOL
@@ -24,7 +23,6 @@ from keyholm.wire.pkcs11.mechanisms import (
     write_wrap_parameter,
 )
 from keyholm.wire.pkcs11.parameters import Gcm, GcmMessage, GcmWrap
-from native import build
 
 # Those that are not one function, and those that a stock client alone has.
 OTHERWISE: Final = ("Initialize", "Finalize", "GetAttributeValue", "InitToken", "DeriveKey2")
@@ -50,14 +48,6 @@ TEMPLATE: Final = (
 )
 
 
-@pytest.fixture(scope="module")
-def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    try:
-        return echo.module(tmp_path_factory.mktemp("echo"))
-    except build.NoCompiler as error:
-        pytest.skip(str(error))
-
-
 @dataclass(slots=True)
 class Echo:
     vendor: Vendor
@@ -72,11 +62,11 @@ class Echo:
 
 
 @pytest.fixture
-def echoing(module: Path, tmp_path: Path) -> Iterator[Echo]:
+def echoing(echo_module: Path, tmp_path: Path) -> Iterator[Echo]:
     file = tmp_path / "told"
     file.touch()
     vendor = Vendor(
-        str(module),
+        str(echo_module),
         env={"ECHO_FILE": str(file)},
         init_args="a string = 'ours'",
         writes=[tmp_path],
